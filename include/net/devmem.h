@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The contract between net/devmem and a NIC driver.
+ *
+ * net/devmem owns the buffer, its chunks, the sockets and how a placed packet
+ * looks to the stack. The driver owns queues, rules and DMA. It learns of a
+ * socket as a flow: an exact 4-tuple, a queue, and an opaque handle.
+ *
+ * What the driver does for each packet that matches a flow's rule, in the NAPI
+ * poll of the rule's queue:
+ *
+ *	rcu_read_lock();
+ *	flow = (its own rule table, looked up under RCU);
+ *	skb = headers only, MAC up to the last byte of the TCP header, linear,
+ *	      network and transport header set, ip_summed as verified;
+ *	if (!devmem_rx_reserve(flow, skb, payload_len, &q->rx)) {
+ *		DMA the payload to q->rx.seg[0 .. nr_segs - 1];
+ *		devmem_rx_commit(&q->rx, skb);	 or, if the DMA failed:
+ *						 devmem_rx_abort(&q->rx)
+ *	} else {
+ *		payload to host memory, as for any packet;
+ *	}
+ *	rcu_read_unlock();
+ *	napi_gro_receive(napi, skb);
+ *
+ * A packet that cannot be placed goes to host memory, never to the floor: TCP
+ * mixes both. devmem_rx_reserve() counts it and says why in its return value.
+ *
+ * The driver keeps packets of one flow in order, and hands packets of attached
+ * flows and all others to the stack through the same function.
+ */
+#ifndef _NET_DEVMEM_H
+#define _NET_DEVMEM_H
+
+#include <linux/in6.h>
+#include <linux/netdevice.h>
+#include <linux/skbuff.h>
+#include <linux/types.h>
+
+struct devmem_binding;
+struct devmem_flow;
+
+/**
+ * struct devmem_flow_key - an exact 4-tuple, as in the packets that arrive
+ * @family: AF_INET or AF_INET6
+ * @sport: source port: the peer's
+ * @dport: destination port: ours
+ * @saddr: source address: the peer's; the first word for AF_INET, rest zero
+ * @daddr: destination address: ours; likewise
+ *
+ * Zeroed before it is filled, so it may be hashed and compared as bytes.
+ */
+struct devmem_flow_key {
+	__u16 family;
+	__be16 sport;
+	__be16 dport;
+	__u16 pad;
+	__be32 saddr[4];
+	__be32 daddr[4];
+};
+
+/**
+ * struct devmem_dev_ops - what a NIC driver implements
+ * @owner: the driver's module, pinned while a binding exists
+ *
+ * @queue_bind: @queue will serve flows of @binding. The rest of its traffic
+ *	stays in host memory. Return -EBUSY and name the user in @extack if
+ *	the queue is in use in a way that excludes this (XDP, another memory
+ *	provider). From here until @queue_unbind the driver refuses what would
+ *	break it: fewer channels, XDP, header split off.
+ * @queue_unbind: the reverse. Cannot fail. No rule points to the queue any
+ *	more.
+ * @flow_add: deliver packets that match @key exactly to @queue and remember
+ *	@flow with the rule. -ENOSPC when there is no room, -EEXIST when
+ *	@key has a rule already.
+ * @flow_del: remove the rule. Cannot fail. When it returns no new RCU reader
+ *	finds @flow; net/devmem waits a grace period before it frees it.
+ * @dma_ok: optional. Can the device reach these @len bytes at @addr? Asked
+ *	once for each contiguous run of the buffer, at bind time.
+ *
+ * All are called from process context under net/devmem's lock for the device,
+ * with or without RTNL, also while the interface is down. They may sleep. They
+ * take neither RTNL nor a socket lock.
+ */
+struct devmem_dev_ops {
+	struct module *owner;
+	int (*queue_bind)(struct net_device *dev, u32 queue,
+			  struct devmem_binding *binding,
+			  struct netlink_ext_ack *extack);
+	void (*queue_unbind)(struct net_device *dev, u32 queue);
+	int (*flow_add)(struct net_device *dev, u32 queue,
+			const struct devmem_flow_key *key,
+			struct devmem_flow *flow);
+	void (*flow_del)(struct net_device *dev, u32 queue,
+			 const struct devmem_flow_key *key,
+			 struct devmem_flow *flow);
+	bool (*dma_ok)(struct net_device *dev, dma_addr_t addr, size_t len);
+};
+
+/**
+ * devmem_dev_register() - a device that can receive into device memory appears
+ * @dev: the device, before or after register_netdevice()
+ * @dma_dev: the struct device that does the DMA; the dma-buf is mapped for it
+ * @ops: the driver's operations, valid until devmem_dev_unregister() returns
+ *
+ * Return: 0, -EINVAL (an op is missing), -EEXIST or -ENOMEM.
+ */
+int devmem_dev_register(struct net_device *dev, struct device *dma_dev,
+			const struct devmem_dev_ops *ops);
+
+/**
+ * devmem_dev_unregister() - the device goes
+ * @dev: the device
+ *
+ * Takes back every rule and queue through the driver's ops and unmaps every
+ * dma-buf, then forgets @ops. Bindings live on without a device until their
+ * holders let go. Call it from ndo_uninit, or wherever the queues can still be
+ * told to stop. Does nothing if @dev is not registered.
+ */
+void devmem_dev_unregister(struct net_device *dev);
+
+/* Most contiguous pieces of one packet: 64 KiB of payload in chunks of 4 KiB,
+ * begun and ended inside a chunk.
+ */
+#define DEVMEM_RX_MAX_SEGS	18
+
+/**
+ * struct devmem_rx - room for the payload of one packet
+ * @flow: whose packet
+ * @nr_segs: number of pieces in @seg
+ * @len: payload bytes in all
+ * @seg: where the payload goes, in this order
+ * @seg.addr: DMA address for the registered dma_dev
+ * @seg.len: bytes
+ *
+ * Embed one in each queue: it is too large for the stack. Owner: NAPI of the
+ * queue. Valid from a successful devmem_rx_reserve() to the commit or abort
+ * that follows in the same RCU read-side section.
+ */
+struct devmem_rx {
+	struct devmem_flow *flow;
+	unsigned int nr_segs;
+	unsigned int len;
+	struct {
+		dma_addr_t addr;
+		u32 len;
+		/* private: */
+		struct devmem_chunk *chunk;
+		struct sk_buff *skb;
+		u32 off;
+	} seg[DEVMEM_RX_MAX_SEGS];
+};
+
+/**
+ * devmem_rx_reserve() - find room for one packet's payload
+ * @flow: the flow whose rule matched
+ * @skb: the packet's headers, see the top of this file
+ * @len: payload bytes behind them, at least 1
+ * @rx: filled on success
+ *
+ * NAPI context, RCU read side. Checks again that the packet is one that may be
+ * placed, so that a driver need not know those rules.
+ *
+ * Return: 0; -ENOBUFS: no chunk is free; -ENOMEM; -EPROTO: this packet must go
+ * to host memory (flags, options, checksum not verified, too many pieces);
+ * -EHOSTUNREACH: the socket has no valid route through this device just now;
+ * -ESHUTDOWN: the flow or its binding is not active.
+ */
+int devmem_rx_reserve(struct devmem_flow *flow, const struct sk_buff *skb,
+		      unsigned int len, struct devmem_rx *rx);
+
+/**
+ * devmem_rx_commit() - the payload is in place: make @skb the placed packet
+ * @rx: from devmem_rx_reserve()
+ * @skb: the headers given to devmem_rx_reserve(); its length grows by @rx->len
+ *
+ * If the packet stands for several segments the driver sets gso_size, gso_segs
+ * and gso_type itself, as for hardware GRO.
+ */
+void devmem_rx_commit(struct devmem_rx *rx, struct sk_buff *skb);
+
+/**
+ * devmem_rx_abort() - the payload did not get there: give the room back
+ * @rx: from devmem_rx_reserve()
+ */
+void devmem_rx_abort(struct devmem_rx *rx);
+
+#endif /* _NET_DEVMEM_H */
