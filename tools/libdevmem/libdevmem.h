@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: LGPL-2.1 OR MIT */
+/*
+ * libdevmem: receive TCP payload into a dma-buf.
+ *
+ * Four groups that know nothing of each other:
+ *
+ *	devmem_buf_*	buffers: where dma-bufs come from, CPU mapping of them
+ *	devmem_nl_*, devmem_bind_*
+ *			generic netlink: bind a dma-buf to rx queues, look at
+ *			bindings, wait for changes
+ *	devmem_attach, devmem_msg_*, devmem_recv
+ *			one socket: attach it, receive, walk over the pieces
+ *	devmem_tokens_*, devmem_release
+ *			give memory back
+ *
+ * Conventions: calls return 0 or -errno unless they say otherwise; flags come
+ * last and are 0 unless the call defines some (-EINVAL otherwise); *_free() and
+ * *_close() take NULL. Objects are opaque and not locked: one thread uses an
+ * object at a time. Nothing here writes to stdout or stderr, or keeps state
+ * between calls other than the text of devmem_error().
+ *
+ * A receiver, without error handling:
+ *
+ *	devmem_buf_alloc(&buf, DEVMEM_BUF_HEAP, 64 << 20, 0);
+ *	devmem_nl_open(&nl, 0);
+ *	devmem_bind_rx(nl, ifindex, queues, 2, devmem_buf_fd(buf), 0, &res, 0);
+ *	devmem_attach(sock, res.id, devmem_buf_fd(buf), 0);
+ *	devmem_msg_alloc(&msg, 1 << 20, 64, 0);
+ *	devmem_tokens_alloc(&tokens, sock, 0);
+ *	while (devmem_recv(sock, msg, 0) > 0)
+ *		while (devmem_msg_next(msg, &piece))
+ *			if (piece.type == DEVMEM_PIECE_DMABUF) {
+ *				... use piece.size bytes at piece.offset ...
+ *				devmem_tokens_add(tokens, piece.token);
+ *			} else {
+ *				... use piece.size bytes at piece.data ...
+ *			}
+ *	devmem_tokens_flush(tokens);
+ */
+#ifndef LIBDEVMEM_H
+#define LIBDEVMEM_H
+
+#include <linux/netdev-devmem.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+/* The kernel's own numbers; the libc headers of Linux before 6.12 lack them. */
+#ifndef SO_DEVMEM_LINEAR
+#define SO_DEVMEM_LINEAR	78
+#define SCM_DEVMEM_LINEAR	SO_DEVMEM_LINEAR
+#define SO_DEVMEM_DMABUF	79
+#define SCM_DEVMEM_DMABUF	SO_DEVMEM_DMABUF
+#endif
+#ifndef SO_DEVMEM_DONTNEED
+#define SO_DEVMEM_DONTNEED	80
+#endif
+#ifndef MSG_SOCK_DEVMEM
+#define MSG_SOCK_DEVMEM		0x2000000
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Same layout as the kernel's struct dmabuf_cmsg and struct dmabuf_token
+ * (<linux/uio.h> since 6.12), under names that do not clash with them.
+ */
+struct devmem_cmsg {
+	uint64_t frag_offset;
+	uint32_t frag_size;
+	uint32_t frag_token;
+	uint32_t dmabuf_id;
+	uint32_t flags;
+};
+
+struct devmem_range {
+	uint32_t token_start;
+	uint32_t token_count;
+};
+
+/**
+ * devmem_error() - why the last call of this thread failed
+ *
+ * Return: one line without a newline that names the value and, where there is
+ * one, the remedy. Valid until this thread's next call of the library. Only
+ * meaningful after a call returned a negative number.
+ */
+const char *devmem_error(void);
+
+/* ---- buffers ---------------------------------------------------------- */
+
+struct devmem_buf;
+
+/**
+ * enum devmem_buf_kind - where a dma-buf comes from
+ * @DEVMEM_BUF_UDMABUF: /dev/udmabuf over a memfd of small pages. Contiguous
+ *	runs are one page, so the chunk size is 4096 as a rule.
+ * @DEVMEM_BUF_HUGETLB: /dev/udmabuf over a memfd of 2 MiB pages, which the
+ *	administrator reserves in /proc/sys/vm/nr_hugepages.
+ * @DEVMEM_BUF_HEAP: /dev/dma_heap/system: pieces as large as the page
+ *	allocator has them, 1 MiB or 64 KiB mostly.
+ * @DEVMEM_BUF_GPU: /dev/nsdm-gpu, the fake GPU of netdevsim-devmem.
+ */
+enum devmem_buf_kind {
+	DEVMEM_BUF_UDMABUF,
+	DEVMEM_BUF_HUGETLB,
+	DEVMEM_BUF_HEAP,
+	DEVMEM_BUF_GPU,
+};
+
+/**
+ * devmem_buf_alloc() - make a dma-buf
+ * @buf: set on success
+ * @kind: where from
+ * @size: bytes; rounded up to the page size of @kind
+ * @flags: 0
+ *
+ * Return: 0 or -errno:
+ *	-ENOENT		this kernel does not have @kind
+ *	-EACCES		no right to open the device node
+ *	-E2BIG		more than udmabuf's module parameter size_limit_mb
+ *	-ENOMEM		no memory, or not enough 2 MiB pages reserved
+ *	-EINVAL		unknown @kind or flag, or @size is 0
+ */
+int devmem_buf_alloc(struct devmem_buf **buf, enum devmem_buf_kind kind,
+		     size_t size, unsigned int flags);
+
+/**
+ * devmem_buf_import() - wrap a dma-buf that somebody else made
+ * @buf: set on success
+ * @fd: dma-buf; duplicated, the caller keeps its own
+ * @flags: 0
+ */
+int devmem_buf_import(struct devmem_buf **buf, int fd, unsigned int flags);
+
+/* Unmaps and closes. Memory that a binding or a token still holds stays. */
+void devmem_buf_free(struct devmem_buf *buf);
+
+/* The dma-buf's file descriptor (close-on-exec), owned by @buf. */
+int devmem_buf_fd(const struct devmem_buf *buf);
+
+/* Bytes in the dma-buf. */
+size_t devmem_buf_size(const struct devmem_buf *buf);
+
+/**
+ * devmem_buf_map() - map the dma-buf into this process
+ * @buf: the buffer
+ * @addr: set on success; valid until devmem_buf_free(). Mapping twice gives
+ *	the same address.
+ * @flags: 0
+ *
+ * Bracket accesses with devmem_buf_sync(). -EOPNOTSUPP: the exporter has no
+ * mmap.
+ */
+int devmem_buf_map(struct devmem_buf *buf, void **addr, unsigned int flags);
+
+#define DEVMEM_SYNC_READ	(1U << 0)
+#define DEVMEM_SYNC_WRITE	(1U << 1)
+#define DEVMEM_SYNC_START	(0U << 2)
+#define DEVMEM_SYNC_END		(1U << 2)
+
+/**
+ * devmem_buf_sync() - begin or end CPU access (DMA_BUF_IOCTL_SYNC)
+ * @buf: the buffer
+ * @flags: DEVMEM_SYNC_START or _END, with _READ, _WRITE or both
+ *
+ * Concerns the whole buffer: begin once for many pieces.
+ */
+int devmem_buf_sync(struct devmem_buf *buf, unsigned int flags);
+
+/**
+ * devmem_buf_kind_parse() - kind by name
+ * @name: "udmabuf", "hugetlb", "heap" or "gpu"
+ * @kind: set on success
+ */
+int devmem_buf_kind_parse(const char *name, enum devmem_buf_kind *kind);
+const char *devmem_buf_kind_name(enum devmem_buf_kind kind);
+
+/* ---- netlink ---------------------------------------------------------- */
+
+struct devmem_nl;
+
+/**
+ * devmem_nl_open() - connect to the netdev-devmem family
+ * @nl: set on success
+ * @flags: 0
+ *
+ * Acts in the network namespace the caller is in. Bindings made through @nl
+ * live until devmem_nl_close(), or until the process dies.
+ *
+ * Return: 0; -ENOENT: the module netdev-devmem is not loaded; -errno.
+ */
+int devmem_nl_open(struct devmem_nl **nl, unsigned int flags);
+void devmem_nl_close(struct devmem_nl *nl);
+
+/* What the kernel said about the last failed call on @nl (extack), or the
+ * text of its errno; "" if the last call succeeded.
+ */
+const char *devmem_nl_error(const struct devmem_nl *nl);
+
+struct devmem_bind_result {
+	uint32_t id;		/* name of the binding for devmem_attach() */
+	uint32_t chunk_size;	/* bytes */
+	uint32_t chunks;	/* number of them */
+};
+
+/**
+ * devmem_bind_rx() - bind a dma-buf to rx queues (CAP_NET_ADMIN)
+ * @nl: owner of the binding
+ * @ifindex: device
+ * @queues: rx queue numbers
+ * @nr_queues: number of @queues
+ * @dmabuf_fd: the buffer; the binding takes a reference of its own
+ * @chunk_size: power of two from 4096 to 2 MiB, or 0 for the kernel's choice
+ * @res: filled on success
+ * @flags: 0
+ *
+ * The request is sent as it is given, mistakes included: devmem_nl_error()
+ * then has what the kernel says.
+ */
+int devmem_bind_rx(struct devmem_nl *nl, uint32_t ifindex,
+		   const uint32_t *queues, unsigned int nr_queues,
+		   int dmabuf_fd, uint32_t chunk_size,
+		   struct devmem_bind_result *res, unsigned int flags);
+
+#define DEVMEM_BIND_QUEUES	256
+#define DEVMEM_COMM_LEN		32
+
+/**
+ * struct devmem_bind_info - a binding as the kernel describes it
+ * @queues: the first DEVMEM_BIND_QUEUES of its rx queues
+ * @nr_queues: number of rx queues, may exceed DEVMEM_BIND_QUEUES
+ *
+ * The other fields are the attributes of the same name in the netlink spec;
+ * those that the kernel did not send are 0.
+ */
+struct devmem_bind_info {
+	uint32_t id;
+	uint32_t ifindex;
+	uint32_t chunk_size;
+	uint32_t state;			/* enum netdev_devmem_state */
+	uint32_t pid;
+	uint32_t flows;
+	uint32_t chunks;
+	uint32_t chunks_free;
+	uint64_t size;
+	char comm[DEVMEM_COMM_LEN];
+	uint32_t nr_queues;
+	uint32_t queues[DEVMEM_BIND_QUEUES];
+	struct {
+		uint64_t placed_packets;
+		uint64_t placed_bytes;
+		uint64_t fallback_packets;
+		uint64_t fallback_bytes;
+		uint64_t fallback_exhausted;
+		uint64_t fallback_nomem;
+		uint64_t fallback_header;
+		uint64_t fallback_route;
+		uint64_t fallback_inactive;
+		uint64_t urg_cleared;
+		uint64_t forward_drops;
+		uint64_t pressure;
+	} stats;
+};
+
+/* "active", "moving", "revoked", "closing", or "unknown". */
+const char *devmem_state_name(uint32_t state);
+
+/* One binding by number; -ENOENT if there is none in this namespace. */
+int devmem_bind_get(struct devmem_nl *nl, uint32_t id,
+		    struct devmem_bind_info *info, unsigned int flags);
+
+/**
+ * devmem_bind_dump() - all bindings
+ * @nl: handle
+ * @ifindex: only those on this device, or 0
+ * @cb: called for each; a non-zero return value ends the dump and is returned.
+ *	It must not use @nl.
+ * @arg: for @cb
+ * @flags: 0
+ */
+int devmem_bind_dump(struct devmem_nl *nl, uint32_t ifindex,
+		     int (*cb)(const struct devmem_bind_info *info, void *arg),
+		     void *arg, unsigned int flags);
+
+struct devmem_event {
+	/* NETDEV_DEVMEM_CMD_BIND_NTF, _UNBIND_NTF or _PRESSURE_NTF */
+	uint8_t cmd;
+	struct devmem_bind_info info;
+};
+
+/* Join the multicast group "bindings". Again: no effect. Notifications have a
+ * socket of their own, so requests on @nl go on working.
+ */
+int devmem_nl_subscribe(struct devmem_nl *nl, unsigned int flags);
+
+/* Readable (poll) when an event waits; -ENOTCONN before devmem_nl_subscribe(). */
+int devmem_nl_event_fd(const struct devmem_nl *nl);
+
+/**
+ * devmem_nl_event() - next notification
+ * @nl: subscribed handle
+ * @ev: filled on success
+ * @timeout_ms: how long to wait; 0: do not, negative: for ever
+ * @flags: 0
+ *
+ * Return: 0; -ETIMEDOUT; -EINTR; -ENOBUFS: some were lost, look again with
+ * devmem_bind_dump(); -ENOTCONN: not subscribed.
+ */
+int devmem_nl_event(struct devmem_nl *nl, struct devmem_event *ev,
+		    int timeout_ms, unsigned int flags);
+
+/**
+ * devmem_nl_wait() - wait until a binding has given its queues back
+ * @nl: handle, not the one whose binding it is
+ * @id: binding
+ * @timeout_ms: as for devmem_nl_event()
+ * @flags: DEVMEM_WAIT_GONE: wait until the binding itself has ended, with the
+ *	last attached socket and the last token
+ *
+ * Subscribes @nl and consumes its notifications.
+ *
+ * Return: 0 (also if there is no such binding); -ETIMEDOUT; -EINTR.
+ */
+int devmem_nl_wait(struct devmem_nl *nl, uint32_t id, int timeout_ms,
+		   unsigned int flags);
+
+#define DEVMEM_WAIT_GONE	(1U << 0)
+
+/* ---- sockets ---------------------------------------------------------- */
+
+/**
+ * devmem_attach() - receive this socket's payload into the buffer of a binding
+ * @sock: established TCP socket
+ * @binding_id: from devmem_bind_rx(), of this process or another
+ * @dmabuf_fd: the binding's dma-buf: the right to receive into it
+ * @flags: passed on in struct devmem_attach
+ *
+ * Sets the ULP first unless it is set. Return: 0 or the errors listed in
+ * <linux/netdev-devmem.h>; -ENOENT with the text "... module ..." if the
+ * kernel does not know the ULP. A failed attach leaves the socket usable with
+ * plain recv().
+ */
+int devmem_attach(int sock, uint32_t binding_id, int dmabuf_fd,
+		  unsigned int flags);
+
+/* State of one attached socket. Fields the kernel does not know are 0. */
+int devmem_sock_info(int sock, struct devmem_info *info, unsigned int flags);
+
+struct devmem_msg;
+
+enum devmem_piece_type {
+	DEVMEM_PIECE_LINEAR,
+	DEVMEM_PIECE_DMABUF,
+};
+
+/**
+ * struct devmem_piece - one contiguous part of what a devmem_recv() delivered
+ * @type: DEVMEM_PIECE_DMABUF: in the dma-buf; _LINEAR: in host memory
+ * @dmabuf_id: DMABUF: id of the binding
+ * @token: DMABUF: give it back when the bytes are not needed any more
+ * @size: bytes, at least 1
+ * @offset: DMABUF: where the piece starts in the dma-buf
+ * @data: LINEAR: the bytes, valid until the next devmem_recv() on the msg
+ */
+struct devmem_piece {
+	enum devmem_piece_type type;
+	uint32_t dmabuf_id;
+	uint32_t token;
+	uint32_t size;
+	uint64_t offset;
+	const void *data;
+};
+
+/**
+ * devmem_msg_alloc() - buffers for devmem_recv()
+ * @msg: set on success
+ * @linear_size: most bytes of one call. The kernel counts placed bytes against
+ *	it as well, so make it large; only what arrives in host memory is
+ *	written to it.
+ * @nr_pieces: most pieces of one call
+ * @flags: 0
+ *
+ * One msg serves any number of sockets, one call at a time.
+ */
+int devmem_msg_alloc(struct devmem_msg **msg, size_t linear_size,
+		     unsigned int nr_pieces, unsigned int flags);
+void devmem_msg_free(struct devmem_msg *msg);
+
+/**
+ * devmem_recv() - recvmsg() with MSG_SOCK_DEVMEM
+ * @sock: attached socket (any TCP socket works; pieces are LINEAR then)
+ * @msg: holds the pieces afterwards
+ * @flags: MSG_* for recvmsg(); MSG_SOCK_DEVMEM is added
+ *
+ * Return: bytes, the sum of the pieces' sizes; 0 at the end of the stream;
+ * -errno: -EINTR, -EAGAIN, -ECONNRESET; -ENOBUFS: DEVMEM_MAX_TOKENS are held,
+ * give some back; -EPROTO: the control messages do not add up to the bytes
+ * returned (tokens among them can still be walked and given back).
+ * With MSG_TRUNC the bytes are dropped and there are no pieces.
+ */
+ssize_t devmem_recv(int sock, struct devmem_msg *msg, unsigned int flags);
+
+/* The pieces of the last devmem_recv(), in the order of the stream.
+ * Return: false when there are no more.
+ */
+bool devmem_msg_next(struct devmem_msg *msg, struct devmem_piece *piece);
+
+/* Start again at the first piece. */
+void devmem_msg_rewind(struct devmem_msg *msg);
+
+/* msg_flags of the last devmem_recv(), e.g. MSG_CTRUNC. */
+int devmem_msg_flags(const struct devmem_msg *msg);
+
+/* ---- tokens ----------------------------------------------------------- */
+
+/**
+ * devmem_release() - give tokens back (SO_DEVMEM_DONTNEED)
+ * @sock: the socket that gave them out
+ * @ranges: token numbers; one call of the kernel takes 128 ranges and 1024
+ *	tokens, so this makes as many calls as it needs
+ * @nr: number of @ranges
+ * @flags: 0
+ *
+ * Return: number of tokens that the kernel took back (those never issued or
+ * given back before do not count), or -errno if none was and a call failed.
+ */
+ssize_t devmem_release(int sock, const struct devmem_range *ranges,
+		       unsigned int nr, unsigned int flags);
+
+struct devmem_tokens;
+
+/* A collector: merges consecutive tokens into ranges and gives them back in
+ * few calls. Does not own @sock.
+ */
+int devmem_tokens_alloc(struct devmem_tokens **t, int sock, unsigned int flags);
+
+/* Does not give tokens back: call devmem_tokens_flush() first. */
+void devmem_tokens_free(struct devmem_tokens *t);
+
+/* Remember a token. Flushes when the limits of one call are reached, so that
+ * it returns 0 or the error of that flush; the token is kept in any case.
+ */
+int devmem_tokens_add(struct devmem_tokens *t, uint32_t token);
+
+/* Give back what was collected. 0, or -errno (the tokens are dropped from the
+ * collector: a socket that refuses them will not take them later).
+ */
+int devmem_tokens_flush(struct devmem_tokens *t);
+
+/* Tokens in the collector; tokens the kernel took back and calls so far. */
+unsigned int devmem_tokens_pending(const struct devmem_tokens *t);
+uint64_t devmem_tokens_released(const struct devmem_tokens *t);
+uint64_t devmem_tokens_calls(const struct devmem_tokens *t);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* LIBDEVMEM_H */
