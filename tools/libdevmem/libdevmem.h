@@ -102,13 +102,11 @@ struct devmem_buf;
  *	administrator reserves in /proc/sys/vm/nr_hugepages.
  * @DEVMEM_BUF_HEAP: /dev/dma_heap/system: pieces as large as the page
  *	allocator has them, 1 MiB or 64 KiB mostly.
- * @DEVMEM_BUF_GPU: /dev/nsdm-gpu, the fake GPU of netdevsim-devmem.
  */
 enum devmem_buf_kind {
 	DEVMEM_BUF_UDMABUF,
 	DEVMEM_BUF_HUGETLB,
 	DEVMEM_BUF_HEAP,
-	DEVMEM_BUF_GPU,
 };
 
 /**
@@ -173,7 +171,7 @@ int devmem_buf_sync(struct devmem_buf *buf, unsigned int flags);
 
 /**
  * devmem_buf_kind_parse() - kind by name
- * @name: "udmabuf", "hugetlb", "heap" or "gpu"
+ * @name: "udmabuf", "hugetlb" or "heap"
  * @kind: set on success
  */
 int devmem_buf_kind_parse(const char *name, enum devmem_buf_kind *kind);

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: LGPL-2.1 OR MIT
+/*
+ * Owns one recvmsg(): its buffers, and the walk over the pieces it delivered.
+ * Must not know which buffer the pieces lie in, nor what becomes of tokens.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+struct devmem_msg {
+	struct msghdr hdr;
+	struct iovec iov;
+	size_t linear_size;
+	size_t control_size;
+	char *linear;
+	char *control;
+
+	/* the walk */
+	struct cmsghdr *next;
+	size_t linear_pos;
+	size_t linear_end;	/* bytes written to @linear */
+	size_t plain;		/* of those, not described by a control message */
+};
+
+int devmem_msg_alloc(struct devmem_msg **msg, size_t linear_size,
+		     unsigned int nr_pieces, unsigned int flags)
+{
+	struct devmem_msg *m;
+
+	if (flags)
+		return devmem_fail(EINVAL, "flags 0x%x: none is defined", flags);
+	if (!linear_size || !nr_pieces)
+		return devmem_fail(EINVAL, "message of %zu bytes in %u pieces",
+				   linear_size, nr_pieces);
+
+	m = calloc(1, sizeof(*m));
+	if (!m)
+		return devmem_fail(ENOMEM, "out of memory");
+	m->linear_size = linear_size;
+	m->control_size = nr_pieces * CMSG_SPACE(sizeof(struct devmem_cmsg));
+	m->linear = malloc(m->linear_size);
+	m->control = calloc(1, m->control_size);
+	if (!m->linear || !m->control) {
+		devmem_msg_free(m);
+		return devmem_fail(ENOMEM, "out of memory");
+	}
+	*msg = m;
+	return 0;
+}
+
+void devmem_msg_free(struct devmem_msg *msg)
+{
+	if (!msg)
+		return;
+	free(msg->linear);
+	free(msg->control);
+	free(msg);
+}
+
+static bool devmem_cmsg_known(const struct cmsghdr *cmsg)
+{
+	return cmsg->cmsg_level == SOL_SOCKET &&
+	       (cmsg->cmsg_type == SCM_DEVMEM_LINEAR ||
+		cmsg->cmsg_type == SCM_DEVMEM_DMABUF) &&
+	       cmsg->cmsg_len >= CMSG_LEN(sizeof(struct devmem_cmsg));
+}
+
+/* Control messages are aligned for their header only: copy. */
+static void devmem_cmsg_get(const struct cmsghdr *cmsg, struct devmem_cmsg *dc)
+{
+	memcpy(dc, CMSG_DATA(cmsg), sizeof(*dc));
+}
+
+void devmem_msg_rewind(struct devmem_msg *msg)
+{
+	msg->next = CMSG_FIRSTHDR(&msg->hdr);
+	msg->linear_pos = 0;
+}
+
+/*
+ * Compare the control messages with the @n bytes of recvmsg(). A socket that
+ * is not attached delivers no control messages: one plain piece then.
+ */
+static ssize_t devmem_msg_account(struct devmem_msg *msg, size_t n,
+				  unsigned int flags)
+{
+	size_t sum = 0, linear = 0;
+	struct devmem_cmsg dc;
+	struct cmsghdr *cmsg;
+	bool any = false;
+
+	for (cmsg = CMSG_FIRSTHDR(&msg->hdr); cmsg;
+	     cmsg = CMSG_NXTHDR(&msg->hdr, cmsg)) {
+		if (!devmem_cmsg_known(cmsg))
+			continue;
+		devmem_cmsg_get(cmsg, &dc);
+		any = true;
+		sum += dc.frag_size;
+		if (cmsg->cmsg_type == SCM_DEVMEM_LINEAR)
+			linear += dc.frag_size;
+	}
+
+	msg->plain = 0;
+	if (!any && !(flags & MSG_TRUNC))
+		msg->plain = sum = linear = n;
+	msg->linear_end = linear < msg->linear_size ? linear : msg->linear_size;
+
+	if (flags & MSG_TRUNC || (sum == n && linear <= msg->linear_size))
+		return (ssize_t)n;
+	return devmem_fail(EPROTO, "recvmsg returned %zu bytes, its control messages describe %zu%s",
+			   n, sum, msg->hdr.msg_flags & MSG_CTRUNC ?
+			   " (truncated)" : "");
+}
+
+ssize_t devmem_recv(int sock, struct devmem_msg *msg, unsigned int flags)
+{
+	ssize_t n;
+	int err;
+
+	msg->iov.iov_base = msg->linear;
+	msg->iov.iov_len = msg->linear_size;
+	memset(&msg->hdr, 0, sizeof(msg->hdr));
+	msg->hdr.msg_iov = &msg->iov;
+	msg->hdr.msg_iovlen = 1;
+	msg->hdr.msg_control = msg->control;
+	msg->hdr.msg_controllen = msg->control_size;
+
+	n = recvmsg(sock, &msg->hdr, (int)flags | MSG_SOCK_DEVMEM);
+	if (n < 0) {
+		err = errno;
+		msg->hdr.msg_controllen = 0;
+		msg->plain = 0;
+		msg->linear_end = 0;
+		devmem_msg_rewind(msg);
+		return devmem_fail(err, "recvmsg: %s", strerror(err));
+	}
+	n = devmem_msg_account(msg, (size_t)n, flags);
+	devmem_msg_rewind(msg);
+	return n;
+}
+
+static void devmem_piece_linear(struct devmem_msg *msg, size_t size,
+				struct devmem_piece *piece)
+{
+	/* Never beyond the buffer, whatever the control messages said. */
+	if (size > msg->linear_end - msg->linear_pos)
+		size = msg->linear_end - msg->linear_pos;
+	memset(piece, 0, sizeof(*piece));
+	piece->type = DEVMEM_PIECE_LINEAR;
+	piece->size = (uint32_t)size;
+	piece->data = msg->linear + msg->linear_pos;
+	msg->linear_pos += size;
+}
+
+bool devmem_msg_next(struct devmem_msg *msg, struct devmem_piece *piece)
+{
+	struct devmem_cmsg dc;
+	struct cmsghdr *cmsg;
+
+	if (msg->plain && !msg->linear_pos) {
+		devmem_piece_linear(msg, msg->plain, piece);
+		return true;
+	}
+
+	while ((cmsg = msg->next)) {
+		msg->next = CMSG_NXTHDR(&msg->hdr, cmsg);
+		if (!devmem_cmsg_known(cmsg))
+			continue;
+		devmem_cmsg_get(cmsg, &dc);
+		if (cmsg->cmsg_type == SCM_DEVMEM_LINEAR) {
+			devmem_piece_linear(msg, dc.frag_size, piece);
+			if (!piece->size)
+				continue;
+			return true;
+		}
+		piece->type = DEVMEM_PIECE_DMABUF;
+		piece->dmabuf_id = dc.dmabuf_id;
+		piece->token = dc.frag_token;
+		piece->size = dc.frag_size;
+		piece->offset = dc.frag_offset;
+		piece->data = NULL;
+		return true;
+	}
+	return false;
+}
+
+int devmem_msg_flags(const struct devmem_msg *msg)
+{
+	return msg->hdr.msg_flags;
+}
