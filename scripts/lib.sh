@@ -1,0 +1,31 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Shared by the scripts: where things are, and how they complain.
+
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+BUILD=$TOP/build
+
+say() { echo "${0##*/}: $*" >&2; }
+die() { say "$*"; exit 1; }
+
+# Run a command silently; show what it said only if it fails, or with V=1.
+quietly() {
+	local out rc=0
+
+	if [ -n "${V:-}" ]; then
+		"$@" >&2
+		return
+	fi
+	out=$("$@" 2>&1) || rc=$?
+	[ "$rc" = 0 ] || printf '%s\n' "$out" | tail -n 30 >&2
+	return "$rc"
+}
+
+# One writer at a time under build/, over all scripts and terminals.
+lock_build() {
+	[ -z "${DEVMEM_LOCKED:-}" ] || return 0
+	mkdir -p "$BUILD"
+	exec 9>"$BUILD/.lock"
+	flock 9
+	export DEVMEM_LOCKED=1
+}
