@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Owns the binding a command works with: made here, or handed over by another
+ * process through a UNIX socket. Must not know about TCP connections.
+ */
+#include <errno.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "ncdevmem.h"
+
+/* What "ncdevmem bind" says to whoever connects, with the dma-buf's fd. */
+struct nd_hand_out {
+	uint32_t magic;
+	uint32_t version;
+	uint32_t id;
+	uint32_t ifindex;
+	uint32_t chunk_size;
+	uint32_t chunks;
+};
+
+#define ND_HAND_OUT_MAGIC	0x6e64766d	/* "ndvm" */
+#define ND_HAND_OUT_VERSION	1
+
+#define ND_MIN_SIZE		4096
+#define ND_MAX_SIZE		(1ULL << 40)
+
+void nd_binding_defaults(struct nd_binding_opts *opts)
+{
+	memset(opts, 0, sizeof(*opts));
+	opts->kind = DEVMEM_BUF_HEAP;
+	opts->size = 64 << 20;
+	opts->nr_queues = 1;	/* queue 0 */
+}
+
+/* Numbers and ranges: 0,2,4-7. Whether they make sense is for the kernel. */
+static int nd_parse_queues(struct nd_binding_opts *opts, const char *arg)
+{
+	const char *p = arg;
+	unsigned int nr = 0;
+	uint64_t from, to;
+	char *end;
+
+	do {
+		from = strtoul(p, &end, 10);
+		to = from;
+		if (end != p && *end == '-') {
+			p = end + 1;
+			to = strtoul(p, &end, 10);
+		}
+		if (end == p || (*end && *end != ',') || to < from ||
+		    to > UINT32_MAX || *p == '-' || *p == '+')
+			return nd_usage("--queues '%s': must be numbers and ranges, as 0,2,4-7",
+					arg);
+		for (; from <= to; from++) {
+			if (nr == ARRAY_SIZE(opts->queues))
+				return nd_usage("--queues '%s': more than %zu queues",
+						arg, ARRAY_SIZE(opts->queues));
+			opts->queues[nr++] = (uint32_t)from;
+		}
+		p = end + 1;
+	} while (*end);
+	opts->nr_queues = nr;
+	return ND_OK;
+}
+
+int nd_binding_option(struct nd_binding_opts *opts, int opt, const char *arg)
+{
+	switch (opt) {
+	case ND_OPT_DEV:
+		opts->dev = arg;
+		return ND_OK;
+	case ND_OPT_QUEUES:
+		return nd_parse_queues(opts, arg);
+	case ND_OPT_BUFFER:
+		if (devmem_buf_kind_parse(arg, &opts->kind))
+			return nd_usage("--%s", devmem_error());
+		return ND_OK;
+	case ND_OPT_SIZE:
+		return nd_parse_size("--size", arg, ND_MIN_SIZE, ND_MAX_SIZE,
+				     &opts->size);
+	case ND_OPT_CHUNK:
+		return nd_parse_size("--chunk", arg, 1, UINT32_MAX,
+				     &opts->chunk);
+	default:
+		return ND_USAGE;
+	}
+}
+
+int nd_binding_make(struct nd_binding *b, const struct nd_binding_opts *opts)
+{
+	struct devmem_bind_result res;
+
+	memset(b, 0, sizeof(*b));
+	b->ifindex = if_nametoindex(opts->dev);
+	if (!b->ifindex) {
+		nd_err("--dev %s: %s", opts->dev, strerror(errno));
+		return ND_FAIL;
+	}
+	if (devmem_buf_alloc(&b->buf, opts->kind, opts->size, 0) ||
+	    devmem_nl_open(&b->nl, 0)) {
+		nd_err("%s", devmem_error());
+		goto err_free;
+	}
+	if (devmem_bind_rx(b->nl, b->ifindex, opts->queues, opts->nr_queues,
+			   devmem_buf_fd(b->buf), (uint32_t)opts->chunk, &res,
+			   0)) {
+		nd_err("%s: %s", opts->dev, devmem_error());
+		goto err_free;
+	}
+	b->id = res.id;
+	b->chunk_size = res.chunk_size;
+	b->chunks = res.chunks;
+	return ND_OK;
+
+err_free:
+	nd_binding_free(b);
+	return ND_FAIL;
+}
+
+int nd_binding_hand_out(const struct nd_binding *b, int conn)
+{
+	struct nd_hand_out say = {
+		.magic = ND_HAND_OUT_MAGIC,
+		.version = ND_HAND_OUT_VERSION,
+		.id = b->id,
+		.ifindex = b->ifindex,
+		.chunk_size = b->chunk_size,
+		.chunks = b->chunks,
+	};
+	union {
+		char buf[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = { .buf = "" };
+	struct iovec iov = { .iov_base = &say, .iov_len = sizeof(say) };
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.buf,
+		.msg_controllen = sizeof(control.buf),
+	};
+	int fd = devmem_buf_fd(b->buf);
+	struct cmsghdr *cmsg;
+
+	cmsg = CMSG_FIRSTHDR(&msg);
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_RIGHTS;
+	cmsg->cmsg_len = CMSG_LEN(sizeof(fd));
+	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
+	/* A new connection has room for one message: no need to wait. */
+	return sendmsg(conn, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
+/* Return: the number of bytes in @say, with @fd (-1: none), or -errno. */
+static int nd_take(int conn, struct nd_hand_out *say, int *fd)
+{
+	union {
+		char buf[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = { .iov_base = say, .iov_len = sizeof(*say) };
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.buf,
+		.msg_controllen = sizeof(control.buf),
+	};
+	struct cmsghdr *cmsg;
+	ssize_t n;
+
+	*fd = -1;
+	do {
+		n = recvmsg(conn, &msg, MSG_CMSG_CLOEXEC);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+
+	cmsg = CMSG_FIRSTHDR(&msg);
+	if (cmsg && cmsg->cmsg_level == SOL_SOCKET &&
+	    cmsg->cmsg_type == SCM_RIGHTS &&
+	    cmsg->cmsg_len == CMSG_LEN(sizeof(*fd)))
+		memcpy(fd, CMSG_DATA(cmsg), sizeof(*fd));
+	return (int)n;
+}
+
+int nd_binding_fetch(struct nd_binding *b, const char *path)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	struct nd_hand_out say = { .magic = 0 };
+	int conn, fd = -1, ret;
+
+	memset(b, 0, sizeof(*b));
+	if (strlen(path) >= sizeof(sun.sun_path)) {
+		nd_err("--binding %s: path longer than %zu", path,
+		       sizeof(sun.sun_path) - 1);
+		return ND_FAIL;
+	}
+	strcpy(sun.sun_path, path);
+
+	conn = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (conn < 0 || connect(conn, (struct sockaddr *)&sun, sizeof(sun))) {
+		nd_err("--binding %s: %s; is 'ncdevmem bind --socket %s' running?",
+		       path, strerror(errno), path);
+		ret = ND_FAIL;
+		goto out;
+	}
+
+	ret = nd_take(conn, &say, &fd);
+	if (ret < 0) {
+		nd_err("--binding %s: %s", path, strerror(-ret));
+		ret = ND_FAIL;
+		goto out;
+	}
+	if (ret != sizeof(say) || say.magic != ND_HAND_OUT_MAGIC ||
+	    say.version != ND_HAND_OUT_VERSION || fd < 0) {
+		nd_err("--binding %s: the other side is not an 'ncdevmem bind' of this version",
+		       path);
+		ret = ND_FAIL;
+		goto out;
+	}
+
+	b->id = say.id;
+	b->ifindex = say.ifindex;
+	b->chunk_size = say.chunk_size;
+	b->chunks = say.chunks;
+	ret = ND_OK;
+	if (devmem_buf_import(&b->buf, fd, 0)) {
+		nd_err("--binding %s: %s", path, devmem_error());
+		ret = ND_FAIL;
+	}
+out:
+	if (fd >= 0)
+		close(fd);
+	if (conn >= 0)
+		close(conn);
+	return ret;
+}
+
+void nd_binding_json(const struct nd_binding *b, struct nd_json *j)
+{
+	char name[IF_NAMESIZE];
+
+	nd_json_open(j, "binding", '{');
+	nd_json_uint(j, "id", b->id);
+	nd_json_uint(j, "ifindex", b->ifindex);
+	if (if_indextoname(b->ifindex, name))
+		nd_json_string(j, "dev", name);
+	else
+		nd_json_null(j, "dev");
+	nd_json_uint(j, "size", devmem_buf_size(b->buf));
+	nd_json_uint(j, "chunk_size", b->chunk_size);
+	nd_json_uint(j, "chunks", b->chunks);
+	nd_json_bool(j, "own", b->nl);
+	nd_json_close(j, '}');
+}
+
+void nd_binding_free(struct nd_binding *b)
+{
+	devmem_nl_close(b->nl);
+	devmem_buf_free(b->buf);
+	b->nl = NULL;
+	b->buf = NULL;
+}

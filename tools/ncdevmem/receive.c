@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Owns the receiving side of one connection: attach, receive, look at the
+ * bytes where they lie, give tokens back. Runs in a thread of its own. Must
+ * not know where connections and bindings come from.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <pattern.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "ncdevmem.h"
+
+/* A piece whose token we keep for a while (--hold). */
+struct nd_held {
+	uint64_t pos;
+	uint64_t offset;
+	uint32_t size;
+	uint32_t token;
+};
+
+/* One receiver at work. @held is a ring of cfg->hold entries. */
+struct nd_work {
+	struct nd_rx *rx;
+	struct devmem_msg *msg;
+	struct devmem_tokens *tokens;
+	struct nd_held *held;
+	unsigned int held_first;
+	unsigned int held_nr;
+	uint64_t pos;		/* in the stream */
+};
+
+static int nd_rx_fail(struct nd_rx *rx, enum nd_exit ret)
+{
+	/* The first failure is the one that counts. */
+	if (rx->ret == ND_OK)
+		rx->ret = ret;
+	return -1;
+}
+
+static int nd_verify(struct nd_work *w, const void *data, uint64_t pos,
+		     uint32_t size, const char *where)
+{
+	const struct nd_rx_config *cfg = w->rx->cfg;
+	int64_t bad;
+
+	bad = devmem_pattern_check(data, size, pos, cfg->seed);
+	if (bad < 0)
+		return 0;
+	nd_err("%s: byte %" PRId64 " of the stream is 0x%02x, the pattern has 0x%02x (%s)",
+	       w->rx->peer, bad, ((const uint8_t *)data)[(uint64_t)bad - pos],
+	       devmem_pattern_byte((uint64_t)bad, cfg->seed), where);
+	return nd_rx_fail(w->rx, ND_MISMATCH);
+}
+
+static int nd_output(struct nd_work *w, const void *data, uint32_t size)
+{
+	int ret = nd_write_all(w->rx->cfg->output, data, size);
+
+	if (!ret)
+		return 0;
+	nd_err("--output: %s", strerror(-ret));
+	return nd_rx_fail(w->rx, ND_FAIL);
+}
+
+static int nd_release(struct nd_work *w, uint32_t token)
+{
+	if (!devmem_tokens_add(w->tokens, token))
+		return 0;
+	nd_err("%s: %s", w->rx->peer, devmem_error());
+	return nd_rx_fail(w->rx, ND_FAIL);
+}
+
+static int nd_flush(struct nd_work *w)
+{
+	if (!devmem_tokens_flush(w->tokens))
+		return 0;
+	nd_err("%s: %s", w->rx->peer, devmem_error());
+	return nd_rx_fail(w->rx, ND_FAIL);
+}
+
+/* Give back the oldest held piece; it must still be what it was. */
+static int nd_held_drop(struct nd_work *w)
+{
+	const struct nd_rx_config *cfg = w->rx->cfg;
+	struct nd_held *h = &w->held[w->held_first];
+	int ret = 0;
+
+	if (cfg->verify && w->rx->ret == ND_OK)
+		ret = nd_verify(w, cfg->map + h->offset, h->pos, h->size,
+				"in a piece that was held");
+	w->held_first = (w->held_first + 1) % cfg->hold;
+	w->held_nr--;
+	if (nd_release(w, h->token))
+		ret = -1;
+	return ret;
+}
+
+
+static int nd_keep(struct nd_work *w, const struct devmem_piece *piece)
+{
+	const struct nd_rx_config *cfg = w->rx->cfg;
+	struct nd_held *h;
+
+	if (!cfg->hold)
+		return nd_release(w, piece->token);
+	if (w->held_nr == cfg->hold && nd_held_drop(w)) {
+		nd_release(w, piece->token);
+		return -1;
+	}
+
+	h = &w->held[(w->held_first + w->held_nr++) % cfg->hold];
+	h->pos = w->pos;
+	h->offset = piece->offset;
+	h->size = piece->size;
+	h->token = piece->token;
+	return 0;
+}
+
+/* The kernel names a place in our buffer: it had better be one. */
+static int nd_check_place(struct nd_work *w, const struct devmem_piece *piece)
+{
+	const struct nd_binding *b = w->rx->cfg->binding;
+	uint64_t size = devmem_buf_size(b->buf);
+
+	if (piece->dmabuf_id == b->id && piece->offset <= size &&
+	    piece->size <= size - piece->offset)
+		return 0;
+	nd_err("%s: piece of %u bytes at %" PRIu64 " of binding %u is not in our buffer (binding %u, %" PRIu64 " bytes)",
+	       w->rx->peer, piece->size, piece->offset, piece->dmabuf_id, b->id,
+	       size);
+	return nd_rx_fail(w->rx, ND_FAIL);
+}
+
+static int nd_piece(struct nd_work *w, const struct devmem_piece *piece)
+{
+	const struct nd_rx_config *cfg = w->rx->cfg;
+	bool placed = piece->type == DEVMEM_PIECE_DMABUF;
+	const void *data = piece->data;
+	int ret = 0;
+
+	if (placed) {
+		w->rx->stats.placed += piece->size;
+		w->rx->stats.pieces++;
+		if (w->rx->ret == ND_OK)
+			ret = nd_check_place(w, piece);
+		data = cfg->map ? cfg->map + piece->offset : NULL;
+	} else {
+		w->rx->stats.fallback += piece->size;
+		w->rx->stats.fallback_pieces++;
+	}
+
+	if (!ret && cfg->verify && w->rx->ret == ND_OK)
+		ret = nd_verify(w, data, w->pos, piece->size,
+				placed ? "in the dma-buf" : "in host memory");
+	if (!ret && cfg->output >= 0 && w->rx->ret == ND_OK)
+		ret = nd_output(w, data, piece->size);
+
+	/* After an error too: what was given out must go back. */
+	if (placed && (ret ? nd_release(w, piece->token) : nd_keep(w, piece)))
+		ret = -1;
+	w->pos += piece->size;
+	return ret;
+}
+
+static int nd_sync(struct nd_work *w, unsigned int op)
+{
+	const struct nd_rx_config *cfg = w->rx->cfg;
+
+	if (!cfg->map || !devmem_buf_sync(cfg->binding->buf,
+					  op | DEVMEM_SYNC_READ))
+		return 0;
+	nd_err("%s: %s", w->rx->peer, devmem_error());
+	return nd_rx_fail(w->rx, ND_FAIL);
+}
+
+static int nd_held_drop_all(struct nd_work *w)
+{
+	int ret;
+
+	if (!w->held_nr)
+		return 0;
+	ret = nd_sync(w, DEVMEM_SYNC_START);
+	while (w->held_nr)
+		if (nd_held_drop(w))
+			ret = -1;
+	if (nd_sync(w, DEVMEM_SYNC_END))
+		ret = -1;
+	return ret;
+}
+
+/* All pieces of one devmem_recv(). */
+static int nd_pieces(struct nd_work *w)
+{
+	struct devmem_piece piece;
+	int ret;
+
+	ret = nd_sync(w, DEVMEM_SYNC_START);
+	while (devmem_msg_next(w->msg, &piece))
+		if (nd_piece(w, &piece))
+			ret = -1;
+	if (nd_sync(w, DEVMEM_SYNC_END))
+		ret = -1;
+	atomic_store_explicit(&w->rx->progress, w->pos, memory_order_relaxed);
+	return ret;
+}
+
+/* Wait for data, but not with memory in hand that others could use. */
+static int nd_wait(struct nd_work *w)
+{
+	struct pollfd pfd[] = {
+		{ .fd = w->rx->sock, .events = POLLIN },
+		{ .fd = w->rx->cfg->stopfd, .events = POLLIN },
+	};
+
+	if (nd_flush(w))
+		return -1;
+	if (poll(pfd, ARRAY_SIZE(pfd), -1) < 0 && errno != EINTR) {
+		nd_err("poll: %s", strerror(errno));
+		return nd_rx_fail(w->rx, ND_FAIL);
+	}
+	return 0;
+}
+
+/* Return: 1 to go on, 0 at the end of the stream, -1 to stop. */
+static int nd_step(struct nd_work *w)
+{
+	struct nd_rx *rx = w->rx;
+	ssize_t n;
+
+	if (atomic_load_explicit(rx->cfg->stop, memory_order_relaxed)) {
+		rx->interrupted = true;
+		return -1;
+	}
+	n = devmem_recv(rx->sock, w->msg, MSG_DONTWAIT);
+	rx->stats.recv_calls++;
+	if (n > 0)
+		return nd_pieces(w) ? -1 : 1;
+
+	switch (n) {
+	case 0:
+		return 0;
+	case -EINTR:
+		return 1;
+	case -EAGAIN:
+		return nd_wait(w) ? -1 : 1;
+	case -ENOBUFS:
+		/* More tokens out than the socket may have: only ours. */
+		if (!w->held_nr && !devmem_tokens_pending(w->tokens))
+			break;
+		return nd_held_drop_all(w) || nd_flush(w) ? -1 : 1;
+	case -EPROTO:
+		nd_err("%s: %s", rx->peer, devmem_error());
+		nd_rx_fail(rx, ND_FAIL);
+		nd_pieces(w);
+		return -1;
+	default:
+		break;
+	}
+	nd_err("%s: after %" PRIu64 " bytes: %s", rx->peer, w->pos,
+	       devmem_error());
+	return nd_rx_fail(rx, ND_FAIL);
+}
+
+/*
+ * A peer may have sent all it had and closed before we came to attach. There
+ * is nothing to be placed then, and what it sent waits in host memory.
+ */
+static int nd_attach(struct nd_work *w)
+{
+	const struct nd_binding *b = w->rx->cfg->binding;
+	int ret;
+
+	ret = devmem_attach(w->rx->sock, b->id, devmem_buf_fd(b->buf), 0);
+	if (!ret) {
+		w->rx->attached = true;
+		return 0;
+	}
+	nd_err("%s: %s%s", w->rx->peer, devmem_error(),
+	       ret == -ENOTCONN ? "; reading from host memory" : "");
+	return ret == -ENOTCONN ? 0 : nd_rx_fail(w->rx, ND_FAIL);
+}
+
+static int nd_setup(struct nd_work *w)
+{
+	const struct nd_rx_config *cfg = w->rx->cfg;
+
+	if (devmem_msg_alloc(&w->msg, cfg->read_size, cfg->pieces, 0) ||
+	    devmem_tokens_alloc(&w->tokens, w->rx->sock, 0)) {
+		nd_err("%s", devmem_error());
+		return nd_rx_fail(w->rx, ND_FAIL);
+	}
+	if (cfg->hold) {
+		w->held = calloc(cfg->hold, sizeof(*w->held));
+		if (!w->held) {
+			nd_err("--hold %u: out of memory", cfg->hold);
+			return nd_rx_fail(w->rx, ND_FAIL);
+		}
+	}
+	if (cfg->lowat && setsockopt(w->rx->sock, SOL_SOCKET, SO_RCVLOWAT,
+				     &cfg->lowat, sizeof(cfg->lowat))) {
+		nd_err("--lowat %d: %s", cfg->lowat, strerror(errno));
+		return nd_rx_fail(w->rx, ND_FAIL);
+	}
+	return nd_attach(w);
+}
+
+/* All tokens back, and did the kernel count what we counted? */
+static void nd_finish(struct nd_work *w)
+{
+	struct nd_rx *rx = w->rx;
+
+	if (!w->tokens)
+		return;
+	nd_held_drop_all(w);
+	nd_flush(w);
+	rx->stats.tokens = devmem_tokens_released(w->tokens);
+	rx->stats.release_calls = devmem_tokens_calls(w->tokens);
+	if (rx->stats.tokens != rx->stats.pieces) {
+		nd_err("%s: %" PRIu64 " tokens were given out, the kernel took %" PRIu64 " back",
+		       rx->peer, rx->stats.pieces, rx->stats.tokens);
+		nd_rx_fail(rx, ND_FAIL);
+	}
+}
+
+void nd_receive(struct nd_rx *rx)
+{
+	struct nd_work w = { .rx = rx };
+
+	if (!nd_setup(&w))
+		while (nd_step(&w) > 0)
+			;
+	rx->end = nd_now();
+	nd_finish(&w);
+	if (rx->ret == ND_OK && rx->cfg->expect != ND_EXPECT_ANY &&
+	    rx->cfg->expect != w.pos) {
+		nd_err("%s: %" PRIu64 " bytes came, %" PRIu64 " were expected",
+		       rx->peer, w.pos, rx->cfg->expect);
+		nd_rx_fail(rx, ND_FAIL);
+	}
+	devmem_tokens_free(w.tokens);
+	devmem_msg_free(w.msg);
+	free(w.held);
+}
