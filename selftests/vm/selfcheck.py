@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Does the runner see what it is there to see? Runs files that fail, each in
+its own way, and compares what the runner made of them."""
+
+import glob
+import os
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+# What each file under selfcheck/ must come to: the text of its one failing
+# case, or None.
+EXPECTED = {
+    "a_pass_test": None,
+    "b_fail_test": "fails",
+    "c_silent_test": "runs a case (exit status 0)",
+    "d_short_test": "runs the 2 cases it planned, ran 1",
+    "e_log_test": "kernel log clean",
+    "f_status_test": "exits with 0, not 139",
+    "g_objects_test": "no live objects",
+    "h_leak_test": "modules unload",
+    "i_hang_test": "finishes within 2 s",
+    "j_panic_test": "the guest died",
+}
+
+# The stock kernel's netem stands in for our modules: a queueing discipline
+# keeps it busy.
+PREPARE = """\
+export MODULES=sch_netem OBJECTS=/run/objects SETTLE=3
+mkdir -p $OBJECTS/sch_netem
+echo "binding 0" > $OBJECTS/sch_netem/objects
+"""
+TIMEOUT = 2
+
+
+def fixtures():
+    return sorted(glob.glob(os.path.join(HERE, "selfcheck", "*.sh")))
+
+
+def judge(seen, report):
+    """Adds one case per fixture to `report`, from the files in `seen`."""
+    by_name = {f.name: f for f in seen}
+    report.start("runner_selfcheck")
+    for name, text in EXPECTED.items():
+        result = by_name.get(name)
+        failed = [] if result is None else [t for w, t in result.cases if w == "fail"]
+        wanted = [] if text is None else [f"{name}: {text}"]
+        good = result is not None and failed == wanted
+        if not good:
+            report.out(f"    # wanted {wanted}, got {'nothing' if result is None else failed}")
+        verdict = "passes" if text is None else f"is failed with '{text}'"
+        report.current.case("pass" if good else "fail", f"runner_selfcheck: {name} {verdict}")
+    report.flush_cases()
+    report.finish()

@@ -1,0 +1,5 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+echo "1..2"
+echo "ok 1 - passes before the guest dies"
+echo c > /proc/sysrq-trigger
