@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * net/devmem's private header: the map of the module.
+ *
+ * DOC: objects and who holds them
+ *
+ *	devmem_dev	a registered NIC. Held by the registry until the driver
+ *			unregisters it, by each binding and by each flow.
+ *	devmem_binding	a dma-buf bound to queues. Held by its netlink socket
+ *			together with the device ("bound"), by each flow and by
+ *			each chunk that is handed out. The last put frees it
+ *			from a work item. Pins this module; while bound it pins
+ *			the driver too.
+ *	devmem_chunk	one chunk of the buffer. Held (ubuf.refcnt) by a flow's
+ *			cursor, by each payload skb and by each token. The last
+ *			put returns it to the pool and puts the binding.
+ *	devmem_flow	an attached socket as the NIC sees it. Held by the
+ *			socket and by the device's rule list. Freed a grace
+ *			period after both let go.
+ *	devmem_sock	what the ULP keeps for a socket. Owned by the socket.
+ *
+ * DOC: locking
+ *
+ *	RTNL or the socket lock or the family's cb_lock
+ *	  -> devmem_dev.lock	queues, rules and bindings of one device
+ *	       -> the dma-buf's reservation lock	the mapping
+ *	devmem_sock.tokens.lock, devmem_pool.lock: innermost, never nested
+ *
+ *	The driver's ops run under devmem_dev.lock. The exporter's move_notify
+ *	comes with the reservation lock held and takes nothing further. NAPI
+ *	takes no lock but devmem_pool.lock: it sees flows and bindings under RCU.
+ *
+ * DOC: barrier pairs
+ *
+ *	(A) devmem_flow_arm(): smp_store_release(armed) pairs with
+ *	    devmem_rx_reserve(): smp_load_acquire(armed): who sees the flow
+ *	    armed sees its socket and binding.
+ *	(B) revoke and unbind: state is set, then synchronize_net(), then the
+ *	    mapping goes. devmem_rx_reserve() reads the state, and the caller
+ *	    finishes its DMA, in one RCU read-side section.
+ *	(C) devmem_chunk_put(): the decrement of the count orders all use of
+ *	    the chunk before its reuse; pairs with devmem_chunk_exclusive().
+ */
+#ifndef _DEVMEM_H
+#define _DEVMEM_H
+
+#include <linux/dma-buf.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/netdevice.h>
+#include <linux/percpu.h>
+#include <linux/refcount.h>
+#include <linux/skbuff.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+#include <net/devmem.h>
+#include <net/devmem-compat.h>
+#include <net/sock.h>
+#include <uapi/linux/netdev-devmem.h>
+
+/* Chunk sizes: a page at the least; at the most what one compound page covers
+ * on every architecture with 4 KiB pages (PMD size), for the poison page of
+ * frag.c is as large as a chunk.
+ */
+#define DEVMEM_CHUNK_SHIFT_MIN		12
+#define DEVMEM_CHUNK_SHIFT_MAX		21
+#define DEVMEM_CHUNK_SHIFT_DEFAULT	16
+
+/* A buffer of more chunks is refused: chunks are numbered by u32, and their
+ * descriptors would take more than 1 GiB.
+ */
+#define DEVMEM_MAX_CHUNKS		(1U << 24)
+
+struct devmem_dev {
+	refcount_t ref;
+	struct list_head node;		/* protected by devmem_devs_lock */
+	struct net_device *netdev;	/* write-once; valid until @dead */
+	struct device *dma_dev;		/* likewise */
+	const struct devmem_dev_ops *ops;	/* likewise */
+
+	struct mutex lock;		/* protects the rest */
+	bool dead;
+	struct list_head bindings;	/* devmem_binding.dev_node */
+	struct list_head flows;		/* devmem_flow.node */
+	struct xarray queues;		/* queue -> devmem_binding */
+};
+
+struct devmem_stats {
+	u64 placed_packets;
+	u64 placed_bytes;
+	u64 fallback_packets;
+	u64 fallback_bytes;
+	u64 fallback_exhausted;
+	u64 fallback_nomem;
+	u64 fallback_header;
+	u64 fallback_route;
+	u64 fallback_inactive;
+	u64 urg_cleared;
+	u64 forward_drops;
+	u64 pressure;
+};
+
+struct devmem_chunk {
+	struct ubuf_info ubuf;		/* refcnt: see DOC: objects */
+	struct devmem_binding *binding;	/* write-once */
+};
+
+/* Free chunks, most recently used first. */
+struct devmem_pool {
+	spinlock_t lock;		/* protects the next 3 fields */
+	u32 *free;			/* stack of chunk numbers */
+	u32 nr_free;
+	bool pressure;
+};
+
+struct devmem_binding {
+	refcount_t ref;
+	u32 id;				/* write-once, before publication */
+	u32 chunk_shift;		/* write-once, as the next 9 */
+	u32 nr_chunks;
+	u32 nr_queues;
+	int ifindex;
+	u64 net_cookie;
+	u32 *queues;
+	struct pid *pid;
+	char comm[TASK_COMM_LEN];
+	struct devmem_dev *ddev;
+	struct devmem_chunk *chunks;	/* array of nr_chunks */
+	struct page *poison;		/* owner: frag.c */
+
+	struct dma_buf *dmabuf;		/* protected by ddev->lock, NULL once unbound */
+	struct dma_buf_attachment *attach;	/* protected by ddev->lock */
+	struct sg_table *sgt;		/* protected by the reservation lock */
+	dma_addr_t *dma;		/* of each chunk; valid under (B) */
+	int state;			/* enum netdev_devmem_state, see (B) */
+
+	struct devmem_pool pool;
+	struct devmem_stats __percpu *stats;
+
+	bool bound;			/* protected by ddev->lock, as the next 4 */
+	u32 next_queue;			/* round robin of flows */
+	u32 nr_flows;
+	struct list_head dev_node;	/* devmem_dev.bindings */
+	struct list_head owner_node;	/* protected by devmem_owners_lock, nl.c */
+
+	unsigned long events;		/* bits of enum devmem_event */
+	struct work_struct event_work;
+	struct work_struct free_work;
+};
+
+enum devmem_event {
+	DEVMEM_EVENT_PRESSURE,
+	DEVMEM_EVENT_REVOKED,
+};
+
+struct devmem_flow {
+	struct devmem_flow_key key;	/* write-once, as the next 4 */
+	struct devmem_binding *binding;
+	struct devmem_dev *ddev;
+	struct sock *sk;		/* type-stable under RCU, for reading only */
+	u32 queue;
+	bool armed;			/* see (A); cleared for good by disarm */
+	refcount_t ref;
+
+	bool ruled;			/* protected by ddev->lock, as the next */
+	struct list_head node;		/* devmem_dev.flows */
+	struct work_struct work;	/* removes the rule after disarm */
+	struct rcu_work free_work;
+
+	/* owner: NAPI of @queue. The counters are read by others. */
+	struct devmem_chunk *chunk ____cacheline_aligned_in_smp;
+	u32 off;			/* next free byte in @chunk */
+	u64 placed_bytes;
+	u64 fallback_bytes;
+};
+
+/* Tokens given out and not given back: slot[number & mask]. Numbers rise, so
+ * that a reader's tokens make ranges; a slot still held is skipped.
+ */
+struct devmem_token {
+	u32 number;
+	struct devmem_chunk *chunk;	/* NULL: free */
+};
+
+struct devmem_tokens {
+	spinlock_t lock;		/* protects the rest; BH disabled */
+	struct devmem_token *slot;
+	u32 size;			/* power of two, or 0 */
+	u32 held;
+	u32 next;			/* next number to try; never 0 */
+};
+
+struct devmem_sock {
+	struct proto *base;		/* write-once, as the next 2 */
+	const struct proto_ops *base_ops;
+	unsigned long gp_state;		/* grace period that makes the URG guard sure */
+	struct devmem_flow *flow;	/* protected by the socket lock */
+	u64 pieces;			/* likewise */
+	struct devmem_tokens tokens;
+	struct rcu_head rcu;
+};
+
+/* main.c */
+extern struct workqueue_struct *devmem_wq;
+
+/* dev.c */
+struct devmem_dev *devmem_dev_find(const struct net_device *dev);
+void devmem_dev_put(struct devmem_dev *ddev);
+int devmem_dev_init(void);
+void devmem_dev_exit(void);
+
+/* binding.c */
+struct devmem_bind_args {
+	struct net *net;
+	struct net_device *netdev;
+	const u32 *queues;
+	u32 nr_queues;
+	int fd;
+	u32 chunk_size;			/* 0: choose */
+};
+
+struct devmem_binding *devmem_binding_create(const struct devmem_bind_args *args,
+					     struct netlink_ext_ack *extack);
+void devmem_binding_unbind(struct devmem_binding *binding);
+void __devmem_binding_unbind(struct devmem_binding *binding)
+	__must_hold(&binding->ddev->lock);
+struct devmem_binding *devmem_binding_lookup(u32 id);
+struct devmem_binding *devmem_binding_next(unsigned long *id);
+void devmem_binding_event(struct devmem_binding *binding, enum devmem_event event);
+void devmem_binding_put(struct devmem_binding *binding);
+void devmem_binding_exit(void);
+
+static inline u32 devmem_binding_chunk_size(const struct devmem_binding *binding)
+{
+	return 1U << binding->chunk_shift;
+}
+
+/* chunk.c */
+int devmem_pool_init(struct devmem_binding *binding);
+void devmem_pool_destroy(struct devmem_binding *binding);
+struct devmem_chunk *devmem_chunk_alloc(struct devmem_binding *binding);
+void devmem_chunk_put(struct devmem_chunk *chunk);
+bool devmem_chunk_exclusive(struct devmem_chunk *chunk);
+u32 devmem_pool_free_chunks(struct devmem_binding *binding);
+
+static inline void devmem_chunk_get(struct devmem_chunk *chunk)
+{
+	refcount_inc(&chunk->ubuf.refcnt);
+}
+
+static inline u32 devmem_chunk_index(const struct devmem_chunk *chunk)
+{
+	return chunk - chunk->binding->chunks;
+}
+
+/* frag.c */
+struct devmem_piece {
+	struct devmem_chunk *chunk;
+	u32 off;			/* in the chunk */
+	u32 len;
+};
+
+void devmem_frag_init_chunk(struct devmem_chunk *chunk);
+struct page *devmem_frag_poison_alloc(u32 chunk_shift);
+void devmem_frag_poison_free(struct page *poison, u32 chunk_shift);
+struct sk_buff *devmem_frag_alloc(void);
+void devmem_frag_attach(struct sk_buff *skb, struct sk_buff *payload,
+			struct devmem_chunk *chunk, u32 off, u32 len);
+bool devmem_frag_placed(const struct sk_buff *skb);
+bool devmem_frag_find(const struct sk_buff *skb, u32 offset,
+		      struct devmem_piece *piece);
+void devmem_frag_release(struct sk_buff *skb);
+
+/* flow.c */
+struct devmem_flow *devmem_flow_create(struct devmem_binding *binding, struct sock *sk);
+int devmem_flow_add_rule(struct devmem_flow *flow, int dmabuf_fd);
+void devmem_flow_arm(struct devmem_flow *flow);
+void devmem_flow_disarm(struct devmem_flow *flow);
+void devmem_flow_del_rule(struct devmem_flow *flow)
+	__must_hold(&flow->ddev->lock);
+void devmem_flow_put(struct devmem_flow *flow);
+
+/* token.c */
+void devmem_tokens_init(struct devmem_tokens *tokens);
+int devmem_tokens_reserve(struct devmem_tokens *tokens);
+u32 devmem_tokens_issue(struct devmem_tokens *tokens, struct devmem_chunk *chunk);
+u32 devmem_tokens_release(struct devmem_tokens *tokens, u32 start, u32 count);
+void devmem_tokens_destroy(struct devmem_tokens *tokens);
+
+/* ulp.c */
+bool devmem_sk_has_ulp(const struct sock *sk);
+struct devmem_sock *devmem_sk(const struct sock *sk);
+bool devmem_sk_connected(const struct sock *sk);
+int devmem_ulp_init(void);
+void devmem_ulp_exit(void);
+
+/* sockopt.c */
+int devmem_setsockopt(struct sock *sk, int level, int optname,
+		      sockptr_t optval, unsigned int optlen);
+int devmem_getsockopt(struct sock *sk, int level, int optname,
+		      char __user *optval, int __user *optlen);
+
+/* rx.c */
+int devmem_recvmsg(struct sock *sk, struct msghdr *msg, size_t len, int flags,
+		   int *addr_len);
+
+/* guard.c */
+int devmem_guard_enable(struct net *net);
+int devmem_guard_init(void);
+void devmem_guard_exit(void);
+
+/* nl.c */
+void devmem_nl_notify(struct devmem_binding *binding, struct net *net, int cmd);
+int devmem_nl_init(void);
+void devmem_nl_exit(void);
+
+/* stats.c */
+enum devmem_object {
+	DEVMEM_OBJ_DEVICES,
+	DEVMEM_OBJ_BINDINGS,
+	DEVMEM_OBJ_CHUNKS,
+	DEVMEM_OBJ_FLOWS,
+	DEVMEM_OBJ_SOCKETS,
+	DEVMEM_OBJ_TOKENS,
+	DEVMEM_OBJ_MAX
+};
+
+DECLARE_PER_CPU(long, devmem_objects[DEVMEM_OBJ_MAX]);
+
+/* One object more or less lives; the sum over the CPUs is what counts. */
+static inline void devmem_object_add(enum devmem_object object, long n)
+{
+	this_cpu_add(devmem_objects[object], n);
+}
+
+#define devmem_stat_add(binding, counter, n)	\
+	this_cpu_add((binding)->stats->counter, n)
+#define devmem_stat_inc(binding, counter)	\
+	this_cpu_inc((binding)->stats->counter)
+
+void devmem_stats_read(struct devmem_binding *binding, struct devmem_stats *sum);
+void devmem_stats_init(void);
+void devmem_stats_exit(void);
+
+#endif /* _DEVMEM_H */

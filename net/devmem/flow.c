@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Flows: an attached socket as the NIC sees it, and the rule that names it. A
+ * flow is created unarmed, gets a rule, is armed once, disarmed once. Knows
+ * nothing of packets or of the ULP.
+ */
+#include <linux/slab.h>
+#include <linux/tcp.h>
+#include <net/inet_sock.h>
+#include <net/ipv6.h>
+
+#include "devmem.h"
+#include "trace.h"
+
+static void devmem_flow_fill_key(struct devmem_flow_key *key, const struct sock *sk)
+{
+	const struct inet_sock *inet = inet_sk(sk);
+
+	key->sport = inet->inet_dport;
+	key->dport = inet->inet_sport;
+#if IS_ENABLED(CONFIG_IPV6)
+	if (sk->sk_family == AF_INET6 && !ipv6_addr_v4mapped(&sk->sk_v6_daddr)) {
+		key->family = AF_INET6;
+		memcpy(key->saddr, &sk->sk_v6_daddr, sizeof(key->saddr));
+		memcpy(key->daddr, &sk->sk_v6_rcv_saddr, sizeof(key->daddr));
+		return;
+	}
+#endif
+	key->family = AF_INET;
+	key->saddr[0] = inet->inet_daddr;
+	key->daddr[0] = inet->inet_rcv_saddr;
+}
+
+/* Process context, after a grace period: nobody sees the flow any more. */
+static void devmem_flow_free_work(struct work_struct *work)
+{
+	struct devmem_flow *flow =
+		container_of(to_rcu_work(work), struct devmem_flow, free_work);
+
+	if (flow->chunk)
+		devmem_chunk_put(flow->chunk);
+	devmem_binding_put(flow->binding);
+	devmem_dev_put(flow->ddev);
+	kfree(flow);
+	devmem_object_add(DEVMEM_OBJ_FLOWS, -1);
+}
+
+/* Any context. */
+void devmem_flow_put(struct devmem_flow *flow)
+{
+	if (refcount_dec_and_test(&flow->ref))
+		queue_rcu_work(devmem_wq, &flow->free_work);
+}
+
+void devmem_flow_del_rule(struct devmem_flow *flow)
+{
+	struct devmem_dev *ddev = flow->ddev;
+
+	lockdep_assert_held(&ddev->lock);
+
+	if (!flow->ruled)
+		return;
+	WRITE_ONCE(flow->armed, false);
+	flow->ruled = false;
+	list_del(&flow->node);
+	flow->binding->nr_flows--;
+	ddev->ops->flow_del(ddev->netdev, flow->queue, &flow->key, flow);
+	trace_devmem_detach(flow);
+	devmem_flow_put(flow);
+}
+
+static void devmem_flow_work(struct work_struct *work)
+{
+	struct devmem_flow *flow = container_of(work, struct devmem_flow, work);
+
+	mutex_lock(&flow->ddev->lock);
+	devmem_flow_del_rule(flow);
+	mutex_unlock(&flow->ddev->lock);
+	devmem_flow_put(flow);
+}
+
+/* The socket lock is held. The caller owns the result. */
+struct devmem_flow *devmem_flow_create(struct devmem_binding *binding, struct sock *sk)
+{
+	struct devmem_flow *flow;
+
+	flow = kzalloc(sizeof(*flow), GFP_KERNEL_ACCOUNT);
+	if (!flow)
+		return NULL;
+
+	refcount_set(&flow->ref, 1);
+	devmem_flow_fill_key(&flow->key, sk);
+	flow->sk = sk;
+	flow->binding = binding;
+	flow->ddev = binding->ddev;
+	refcount_inc(&binding->ref);
+	refcount_inc(&binding->ddev->ref);
+	INIT_LIST_HEAD(&flow->node);
+	INIT_WORK(&flow->work, devmem_flow_work);
+	INIT_RCU_WORK(&flow->free_work, devmem_flow_free_work);
+	devmem_object_add(DEVMEM_OBJ_FLOWS, 1);
+	return flow;
+}
+
+/* A flow that was disarmed, but whose rule still waits to be removed, stands in
+ * the way of a new connection with the same addresses and ports.
+ */
+static void devmem_flow_evict(struct devmem_dev *ddev,
+			      const struct devmem_flow_key *key)
+{
+	struct devmem_flow *flow, *tmp;
+
+	list_for_each_entry_safe(flow, tmp, &ddev->flows, node)
+		if (!READ_ONCE(flow->armed) &&
+		    !memcmp(&flow->key, key, sizeof(*key)))
+			devmem_flow_del_rule(flow);
+}
+
+/* Tell the device. @dmabuf_fd shows that the caller may receive into the
+ * binding's buffer. Errors as for DEVMEM_ATTACH.
+ */
+int devmem_flow_add_rule(struct devmem_flow *flow, int dmabuf_fd)
+{
+	struct devmem_binding *binding = flow->binding;
+	struct devmem_dev *ddev = flow->ddev;
+	struct dma_buf *dmabuf;
+	int err;
+
+	dmabuf = dma_buf_get(dmabuf_fd);
+	if (IS_ERR(dmabuf))
+		return PTR_ERR(dmabuf);
+
+	mutex_lock(&ddev->lock);
+	err = -ESHUTDOWN;
+	if (!binding->bound)
+		goto out;
+	err = -EACCES;
+	if (binding->dmabuf != dmabuf)
+		goto out;
+	err = -ESHUTDOWN;
+	if (READ_ONCE(binding->state) != NETDEV_DEVMEM_STATE_ACTIVE)
+		goto out;
+
+	flow->queue = binding->queues[binding->next_queue % binding->nr_queues];
+	err = ddev->ops->flow_add(ddev->netdev, flow->queue, &flow->key, flow);
+	if (err == -EEXIST) {
+		devmem_flow_evict(ddev, &flow->key);
+		err = ddev->ops->flow_add(ddev->netdev, flow->queue, &flow->key,
+					  flow);
+	}
+	if (err)
+		goto out;
+
+	binding->next_queue++;
+	binding->nr_flows++;
+	flow->ruled = true;
+	refcount_inc(&flow->ref);	/* the rule's */
+	list_add_tail(&flow->node, &ddev->flows);
+	trace_devmem_attach(flow);
+out:
+	mutex_unlock(&ddev->lock);
+	dma_buf_put(dmabuf);
+	return err;
+}
+
+/* From here on payload is placed. The socket lock is held. Does nothing if the
+ * binding was unbound since the rule was added.
+ */
+void devmem_flow_arm(struct devmem_flow *flow)
+{
+	mutex_lock(&flow->ddev->lock);
+	if (flow->ruled)
+		smp_store_release(&flow->armed, true);	/* (A) */
+	mutex_unlock(&flow->ddev->lock);
+}
+
+/* From here on payload goes to host memory; the rule is removed soon. Any
+ * context, any number of times. The caller holds a reference.
+ */
+void devmem_flow_disarm(struct devmem_flow *flow)
+{
+	WRITE_ONCE(flow->armed, false);
+	refcount_inc(&flow->ref);
+	if (!queue_work(devmem_wq, &flow->work))
+		devmem_flow_put(flow);
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * How a chunk rides in an skb. This file owns the representation; nobody else
+ * may know it.
+ *
+ *	main skb	headers in the linear part, no frags, unreadable
+ *	  frag_list	one payload skb for each contiguous piece, unreadable;
+ *			its one frag points into the binding's poison page: a
+ *			zeroed compound page, as large as a chunk, that anybody
+ *			may read and that tells nothing. Frag offset and size
+ *			say which bytes of the chunk are meant, and stay right
+ *			under every trim and pull. Its zerocopy ubuf is the
+ *			chunk, whose reference the payload skb holds.
+ *
+ * The ubuf is never on the main skb: taps orphan that one by copying. A module
+ * cannot use net_iov frags: only built-in memory providers may own those.
+ */
+#include <linux/gfp.h>
+#include <linux/skbuff.h>
+
+#include "devmem.h"
+
+static void devmem_frag_complete(struct sk_buff *skb, struct ubuf_info *ubuf,
+				 bool success)
+{
+	devmem_chunk_put(container_of(ubuf, struct devmem_chunk, ubuf));
+}
+
+static const struct ubuf_info_ops devmem_frag_ubuf_ops = {
+	.complete = devmem_frag_complete,
+};
+
+void devmem_frag_init_chunk(struct devmem_chunk *chunk)
+{
+	chunk->ubuf.ops = &devmem_frag_ubuf_ops;
+	chunk->ubuf.flags = SKBFL_ZEROCOPY_FRAG | SKBFL_DONT_ORPHAN;
+}
+
+static unsigned int devmem_frag_poison_order(u32 chunk_shift)
+{
+	return chunk_shift > PAGE_SHIFT ? chunk_shift - PAGE_SHIFT : 0;
+}
+
+struct page *devmem_frag_poison_alloc(u32 chunk_shift)
+{
+	return alloc_pages(GFP_KERNEL_ACCOUNT | __GFP_COMP | __GFP_ZERO |
+			   __GFP_NOWARN, devmem_frag_poison_order(chunk_shift));
+}
+
+/* Frags that still float about hold references of their own. */
+void devmem_frag_poison_free(struct page *poison, u32 chunk_shift)
+{
+	if (poison)
+		put_page(poison);
+}
+
+/* An empty payload skb. NAPI context. */
+struct sk_buff *devmem_frag_alloc(void)
+{
+	return alloc_skb(0, GFP_ATOMIC | __GFP_NOWARN);
+}
+
+/* Append a piece to @skb. Takes over @payload and one reference on @chunk. */
+void devmem_frag_attach(struct sk_buff *skb, struct sk_buff *payload,
+			struct devmem_chunk *chunk, u32 off, u32 len)
+{
+	struct page *poison = chunk->binding->poison;
+	struct sk_buff **last;
+
+	get_page(poison);
+	skb_fill_page_desc(payload, 0, poison, off, len);
+	payload->len = len;
+	payload->data_len = len;
+	payload->truesize += len;
+	payload->unreadable = 1;
+	skb_zcopy_init(payload, &chunk->ubuf);
+
+	for (last = &skb_shinfo(skb)->frag_list; *last; last = &(*last)->next)
+		;
+	*last = payload;
+
+	skb->len += len;
+	skb->data_len += len;
+	skb->truesize += payload->truesize;
+	skb->unreadable = 1;
+}
+
+/* Is @skb one of ours? */
+bool devmem_frag_placed(const struct sk_buff *skb)
+{
+	struct sk_buff *payload = skb_shinfo(skb)->frag_list;
+	struct ubuf_info *ubuf;
+
+	if (skb_frags_readable(skb) || !payload)
+		return false;
+	ubuf = skb_zcopy(payload);
+	return ubuf && ubuf->ops == &devmem_frag_ubuf_ops;
+}
+
+/* Which bytes of which chunk stand at @offset of @skb? False if they are not
+ * ours: the linear part, or what another stack put there.
+ */
+bool devmem_frag_find(const struct sk_buff *skb, u32 offset,
+		      struct devmem_piece *piece)
+{
+	struct sk_buff *payload;
+	struct ubuf_info *ubuf;
+	const skb_frag_t *frag;
+
+	if (offset < skb_headlen(skb) || !devmem_frag_placed(skb))
+		return false;
+	offset -= skb_headlen(skb);
+
+	skb_walk_frags(skb, payload) {
+		if (offset >= payload->len) {
+			offset -= payload->len;
+			continue;
+		}
+		ubuf = skb_zcopy(payload);
+		if (!ubuf || ubuf->ops != &devmem_frag_ubuf_ops ||
+		    skb_shinfo(payload)->nr_frags != 1)
+			return false;
+		frag = &skb_shinfo(payload)->frags[0];
+		piece->chunk = container_of(ubuf, struct devmem_chunk, ubuf);
+		piece->off = skb_frag_off(frag) + offset;
+		piece->len = payload->len - offset;
+		return true;
+	}
+	return false;
+}
+
+/* The reader is through with @skb: let go of its chunks now, for the stack may
+ * park the skb on another CPU for a while before it frees it. What a clone
+ * shares stays as it is.
+ */
+void devmem_frag_release(struct sk_buff *skb)
+{
+	struct sk_buff *payload;
+
+	if (!devmem_frag_placed(skb) || skb_shared(skb) || skb_cloned(skb))
+		return;
+	skb_walk_frags(skb, payload)
+		if (!skb_shared(payload) && !skb_cloned(payload))
+			skb_zcopy_clear(payload, true);
+}

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Placing: from a packet's headers and a flow to room in the buffer, and from
+ * there to a placed packet. Owns the flow's cursor and the rules that say which
+ * packet may be placed. Runs in NAPI; knows nothing of what a chunk looks like
+ * in an skb.
+ */
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+#include <net/dst.h>
+#include <net/ip.h>
+
+#include "devmem.h"
+#include "trace.h"
+
+/* The network header says: this flow, TCP right behind it, no fragment, and as
+ * long as the driver says.
+ */
+static bool devmem_place_check_ip(const struct devmem_flow_key *key,
+				  const struct sk_buff *skb, unsigned int len)
+{
+	unsigned int nhoff = skb_network_offset(skb);
+	unsigned int l3_len = skb->len - nhoff + len;
+
+	if (key->family == AF_INET) {
+		const struct iphdr *iph = ip_hdr(skb);
+
+		return nhoff + sizeof(*iph) <= skb_headlen(skb) &&
+		       iph->version == 4 && iph->ihl == 5 &&
+		       iph->protocol == IPPROTO_TCP && !ip_is_fragment(iph) &&
+		       iph->saddr == key->saddr[0] &&
+		       iph->daddr == key->daddr[0] &&
+		       ntohs(iph->tot_len) == l3_len &&
+		       skb_transport_offset(skb) == nhoff + sizeof(*iph);
+	} else {
+		const struct ipv6hdr *iph = ipv6_hdr(skb);
+
+		return nhoff + sizeof(*iph) <= skb_headlen(skb) &&
+		       iph->version == 6 && iph->nexthdr == IPPROTO_TCP &&
+		       !memcmp(&iph->saddr, key->saddr, sizeof(key->saddr)) &&
+		       !memcmp(&iph->daddr, key->daddr, sizeof(key->daddr)) &&
+		       ntohs(iph->payload_len) == l3_len - sizeof(*iph) &&
+		       skb_transport_offset(skb) == nhoff + sizeof(*iph);
+	}
+}
+
+/* Plain data of an established connection, verified, with no header but TCP's.
+ * Urgent data must stay readable: TCP looks at the urgent byte.
+ */
+static bool devmem_place_check_tcp(const struct devmem_flow_key *key,
+				   const struct sk_buff *skb)
+{
+	unsigned int thoff = skb_transport_offset(skb);
+	const struct tcphdr *th = tcp_hdr(skb);
+
+	return !skb_is_nonlinear(skb) &&
+	       thoff + sizeof(*th) <= skb->len &&
+	       th->doff >= sizeof(*th) / 4 &&
+	       thoff + th->doff * 4 == skb->len &&
+	       th->source == key->sport && th->dest == key->dport &&
+	       th->ack && !th->syn && !th->rst && !th->urg &&
+	       skb->ip_summed == CHECKSUM_UNNECESSARY;
+}
+
+/* Will the packet go straight up to this socket? A packet whose payload nobody
+ * can read must not be forwarded, redirected or handed to a program. The
+ * socket's cached input route is what early demux would trust, too.
+ */
+static bool devmem_place_check_route(const struct devmem_flow *flow,
+				     const struct net_device *dev)
+{
+	const struct sock *sk = flow->sk;
+	struct dst_entry *dst;
+
+	if (dev != flow->ddev->netdev ||
+	    rcu_access_pointer(dev->rx_handler) ||
+	    rcu_access_pointer(dev->xdp_prog))
+		return false;
+
+	dst = rcu_dereference(sk->sk_rx_dst);
+	return dst && READ_ONCE(sk->sk_rx_dst_ifindex) == dev->ifindex &&
+	       dst_check(dst, READ_ONCE(sk->sk_rx_dst_cookie));
+}
+
+static int devmem_place_check(const struct devmem_flow *flow,
+			      const struct sk_buff *skb, unsigned int len)
+{
+	if (!smp_load_acquire(&flow->armed) ||	/* (A) */
+	    READ_ONCE(flow->binding->state) != NETDEV_DEVMEM_STATE_ACTIVE)
+		return -ESHUTDOWN;
+	if (!len || !devmem_place_check_tcp(&flow->key, skb) ||
+	    !devmem_place_check_ip(&flow->key, skb, len))
+		return -EPROTO;
+	/* guard.c keeps urgent pointers away; never bet the kernel on it */
+	if (READ_ONCE(tcp_sk(flow->sk)->urg_data))
+		return -EPROTO;
+	if (!devmem_place_check_route(flow, skb->dev))
+		return -EHOSTUNREACH;
+	return 0;
+}
+
+static void devmem_place_count_fallback(struct devmem_flow *flow,
+					unsigned int len, int err)
+{
+	struct devmem_binding *binding = flow->binding;
+
+	WRITE_ONCE(flow->fallback_bytes, flow->fallback_bytes + len);
+	devmem_stat_inc(binding, fallback_packets);
+	devmem_stat_add(binding, fallback_bytes, len);
+	switch (err) {
+	case -ENOBUFS:
+		devmem_stat_inc(binding, fallback_exhausted);
+		break;
+	case -ENOMEM:
+		devmem_stat_inc(binding, fallback_nomem);
+		break;
+	case -EPROTO:
+		devmem_stat_inc(binding, fallback_header);
+		break;
+	case -EHOSTUNREACH:
+		devmem_stat_inc(binding, fallback_route);
+		break;
+	default:
+		devmem_stat_inc(binding, fallback_inactive);
+		break;
+	}
+	trace_devmem_fallback(flow, len, err);
+}
+
+void devmem_rx_abort(struct devmem_rx *rx)
+{
+	while (rx->nr_segs) {
+		rx->nr_segs--;
+		kfree_skb(rx->seg[rx->nr_segs].skb);
+		devmem_chunk_put(rx->seg[rx->nr_segs].chunk);
+	}
+}
+EXPORT_SYMBOL_GPL(devmem_rx_abort);
+
+/* Lay out @len bytes from the cursor on: through the chunk at hand to its end,
+ * then through fresh ones. Each piece holds a reference on its chunk.
+ */
+static int devmem_place_layout(struct devmem_flow *flow, unsigned int len,
+			       struct devmem_rx *rx)
+{
+	struct devmem_binding *binding = flow->binding;
+	u32 size = devmem_binding_chunk_size(binding);
+	struct devmem_chunk *chunk = flow->chunk;
+	u32 off;
+
+	/* all that was placed here has been given back: begin again */
+	if (chunk && devmem_chunk_exclusive(chunk))
+		flow->off = 0;
+	off = flow->off;
+
+	while (len) {
+		u32 n = min(len, size - off);
+		struct sk_buff *payload;
+
+		if (rx->nr_segs == DEVMEM_RX_MAX_SEGS)
+			return -EPROTO;
+
+		payload = devmem_frag_alloc();
+		if (!payload)
+			return -ENOMEM;
+
+		if (chunk) {
+			devmem_chunk_get(chunk);
+		} else {
+			chunk = devmem_chunk_alloc(binding);
+			if (!chunk) {
+				kfree_skb(payload);
+				return -ENOBUFS;
+			}
+			off = 0;
+			n = min(len, size);
+		}
+
+		rx->seg[rx->nr_segs].addr = binding->dma[devmem_chunk_index(chunk)] + off;
+		rx->seg[rx->nr_segs].len = n;
+		rx->seg[rx->nr_segs].chunk = chunk;
+		rx->seg[rx->nr_segs].skb = payload;
+		rx->seg[rx->nr_segs].off = off;
+		rx->nr_segs++;
+
+		len -= n;
+		off += n;
+		if (off == size)
+			chunk = NULL;
+	}
+	return 0;
+}
+
+int devmem_rx_reserve(struct devmem_flow *flow, const struct sk_buff *skb,
+		      unsigned int len, struct devmem_rx *rx)
+{
+	int err;
+
+	rx->flow = flow;
+	rx->len = len;
+	rx->nr_segs = 0;
+
+	err = devmem_place_check(flow, skb, len);
+	if (!err)
+		err = devmem_place_layout(flow, len, rx);
+	if (err) {
+		devmem_rx_abort(rx);
+		devmem_place_count_fallback(flow, len, err);
+	}
+	return err;
+}
+EXPORT_SYMBOL_GPL(devmem_rx_reserve);
+
+/* The cursor moves to the end of the last piece. A full chunk is let go. */
+static void devmem_place_advance(struct devmem_flow *flow,
+				 struct devmem_chunk *chunk, u32 off)
+{
+	struct devmem_chunk *old = flow->chunk;
+	bool full = off == devmem_binding_chunk_size(flow->binding);
+
+	if (chunk != old) {
+		if (!full)
+			devmem_chunk_get(chunk);
+		if (old)
+			devmem_chunk_put(old);
+	} else if (full) {
+		devmem_chunk_put(old);
+	}
+	flow->chunk = full ? NULL : chunk;
+	flow->off = full ? 0 : off;
+}
+
+void devmem_rx_commit(struct devmem_rx *rx, struct sk_buff *skb)
+{
+	unsigned int last = rx->nr_segs - 1;
+	struct devmem_flow *flow = rx->flow;
+	unsigned int i;
+
+	devmem_place_advance(flow, rx->seg[last].chunk,
+			     rx->seg[last].off + rx->seg[last].len);
+	for (i = 0; i <= last; i++)
+		devmem_frag_attach(skb, rx->seg[i].skb, rx->seg[i].chunk,
+				   rx->seg[i].off, rx->seg[i].len);
+
+	WRITE_ONCE(flow->placed_bytes, flow->placed_bytes + rx->len);
+	devmem_stat_inc(flow->binding, placed_packets);
+	devmem_stat_add(flow->binding, placed_bytes, rx->len);
+	trace_devmem_place(flow, rx->len, rx->nr_segs);
+	rx->nr_segs = 0;
+}
+EXPORT_SYMBOL_GPL(devmem_rx_commit);

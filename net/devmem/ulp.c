@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The TCP ULP "devmem": which of a socket's operations are ours, and when the
+ * socket comes and goes. Knows nothing of payload (rx.c) or options (sockopt.c).
+ *
+ * The ULP leaves the socket in close(), not when TCP is done with it: an orphan
+ * that waits for its peer would pin the module for minutes.
+ */
+#include <linux/module.h>
+#include <linux/tcp.h>
+#include <net/inet_common.h>
+#include <net/inet_connection_sock.h>
+#include <net/mptcp.h>
+#include <net/tcp.h>
+#include <net/transp_v6.h>
+
+#include "devmem.h"
+
+enum {
+	DEVMEM_IPV4,
+	DEVMEM_IPV6,
+	DEVMEM_FAMILIES
+};
+
+/* Copies of the families' own, with ours put in. Write-once: the protos at init,
+ * the ops with the family's first socket, for inet6_stream_ops is not exported.
+ */
+static struct proto devmem_prots[DEVMEM_FAMILIES];
+static struct proto_ops devmem_proto_ops[DEVMEM_FAMILIES];
+static const struct proto_ops *devmem_base_ops[DEVMEM_FAMILIES];
+static DEFINE_MUTEX(devmem_ulp_lock);	/* protects the ops until they are set */
+
+bool devmem_sk_has_ulp(const struct sock *sk)
+{
+	return READ_ONCE(sk->sk_prot)->recvmsg == devmem_recvmsg;
+}
+
+/* NULL if the socket has no ULP of ours. Under the socket lock or RCU. */
+struct devmem_sock *devmem_sk(const struct sock *sk)
+{
+	return (__force struct devmem_sock *)
+		rcu_dereference_raw(inet_csk(sk)->icsk_ulp_data);
+}
+
+/* Payload will not be placed any more. Softirq or process context. */
+static void devmem_ulp_stop(struct sock *sk)
+{
+	struct devmem_sock *ds = devmem_sk(sk);
+
+	if (ds && ds->flow)
+		devmem_flow_disarm(ds->flow);
+}
+
+/* The connection ends; its addresses and ports may be another's in a moment. */
+static void devmem_unhash(struct sock *sk)
+{
+	devmem_ulp_stop(sk);
+	devmem_sk(sk)->base->unhash(sk);
+}
+
+static void devmem_sock_free(struct devmem_sock *ds)
+{
+	if (ds->flow) {
+		devmem_flow_disarm(ds->flow);
+		devmem_flow_put(ds->flow);
+	}
+	devmem_tokens_destroy(&ds->tokens);
+	kfree_rcu(ds, rcu);
+	devmem_object_add(DEVMEM_OBJ_SOCKETS, -1);
+}
+
+static int devmem_disconnect(struct sock *sk, int flags)
+{
+	struct devmem_sock *ds = devmem_sk(sk);
+	struct devmem_flow *flow = ds->flow;
+
+	/* the tokens stay: they are the reader's until it gives them back */
+	if (flow) {
+		WRITE_ONCE(ds->flow, NULL);
+		devmem_flow_disarm(flow);
+		devmem_flow_put(flow);
+	}
+	return ds->base->disconnect(sk, flags);
+}
+
+/* Give the socket back as it was. The flow's memory outlasts a grace period,
+ * for the guard looks at it without a lock.
+ */
+static struct devmem_sock *devmem_ulp_remove(struct sock *sk)
+{
+	struct inet_connection_sock *icsk = inet_csk(sk);
+	struct devmem_sock *ds = devmem_sk(sk);
+
+	WRITE_ONCE(sk->sk_prot, ds->base);
+	if (sk->sk_socket) {
+		WRITE_ONCE(sk->sk_socket->ops, ds->base_ops);
+		clear_bit(SOCK_CUSTOM_SOCKOPT, &sk->sk_socket->flags);
+	}
+	rcu_assign_pointer(icsk->icsk_ulp_data, NULL);
+	return ds;
+}
+
+static void devmem_close(struct sock *sk, long timeout)
+{
+	struct devmem_sock *ds;
+	struct proto *base;
+
+	lock_sock(sk);
+	ds = devmem_ulp_remove(sk);
+	base = ds->base;
+	inet_csk(sk)->icsk_ulp_ops = NULL;
+	devmem_sock_free(ds);
+	release_sock(sk);
+
+	base->close(sk, timeout);
+	/* devmem_exit() waits until this task has left the module's text */
+	module_put(THIS_MODULE);
+}
+
+/* TCP is done with a socket that was never closed. */
+static void devmem_ulp_release(struct sock *sk)
+{
+	if (devmem_sk(sk))
+		devmem_sock_free(devmem_ulp_remove(sk));
+}
+
+/* Payload may lie where no CPU can read it, and spliced data would look like
+ * the end of the stream.
+ */
+static ssize_t devmem_splice_read(struct socket *sock, loff_t *ppos,
+				  struct pipe_inode_info *pipe, size_t size,
+				  unsigned int flags)
+{
+	return -EOPNOTSUPP;
+}
+
+static int devmem_read_sock(struct sock *sk, read_descriptor_t *desc,
+			    sk_read_actor_t recv_actor)
+{
+	return -EOPNOTSUPP;
+}
+
+static int devmem_read_skb(struct sock *sk, skb_read_actor_t recv_actor)
+{
+	return -EOPNOTSUPP;
+}
+
+static int devmem_mmap(struct file *file, struct socket *sock,
+		       struct vm_area_struct *vma)
+{
+	return -EOPNOTSUPP;
+}
+
+static int devmem_ulp_family(const struct sock *sk)
+{
+	if (sk->sk_prot == &tcp_prot)
+		return DEVMEM_IPV4;
+#if IS_ENABLED(CONFIG_IPV6)
+	if (sk->sk_prot == &tcpv6_prot)
+		return DEVMEM_IPV6;
+#endif
+	return -EOPNOTSUPP;
+}
+
+/* Sockets whose segments are hashed, duplicated or rewritten need payload that
+ * can be read.
+ */
+static bool devmem_ulp_unfit(const struct sock *sk)
+{
+	const struct tcp_sock *tp = tcp_sk(sk);
+
+	if (sk_is_mptcp(sk) || tp->repair)
+		return true;
+#ifdef CONFIG_TCP_MD5SIG
+	if (rcu_access_pointer(tp->md5sig_info))
+		return true;
+#endif
+#ifdef CONFIG_TCP_AO
+	if (rcu_access_pointer(tp->ao_info))
+		return true;
+#endif
+	return false;
+}
+
+/* Also a connection that the peer has closed for its part: what it sent waits
+ * to be read.
+ */
+bool devmem_sk_connected(const struct sock *sk)
+{
+	return (1 << sk->sk_state) & (TCPF_ESTABLISHED | TCPF_FIN_WAIT1 |
+				      TCPF_FIN_WAIT2 | TCPF_CLOSE_WAIT);
+}
+
+static void devmem_ulp_build_ops(int family, const struct proto_ops *ops)
+{
+	struct proto_ops *o = &devmem_proto_ops[family];
+
+	*o = *ops;
+	o->splice_read = devmem_splice_read;
+	o->read_sock = devmem_read_sock;
+	o->read_skb = devmem_read_skb;
+	o->mmap = devmem_mmap;
+}
+
+/* False if somebody else has swapped the socket's ops before us. */
+static bool devmem_ulp_take_ops(int family, const struct proto_ops *ops)
+{
+	bool same;
+
+	mutex_lock(&devmem_ulp_lock);
+	if (!devmem_base_ops[family]) {
+		devmem_ulp_build_ops(family, ops);
+		devmem_base_ops[family] = ops;
+	}
+	same = devmem_base_ops[family] == ops;
+	mutex_unlock(&devmem_ulp_lock);
+	return same;
+}
+
+static int devmem_ulp_init_sock(struct sock *sk)
+{
+	struct socket *sock = sk->sk_socket;
+	int family = devmem_ulp_family(sk);
+	struct devmem_sock *ds;
+	int err;
+
+	if (!devmem_sk_connected(sk) || !sock)
+		return -ENOTCONN;
+	if (family < 0)
+		return family;
+	if (devmem_ulp_unfit(sk) || !devmem_ulp_take_ops(family, sock->ops))
+		return -EOPNOTSUPP;
+	if (tcp_sk(sk)->urg_data)
+		return -EBUSY;
+
+	err = devmem_guard_enable(sock_net(sk));
+	if (err)
+		return err;
+
+	ds = kzalloc(sizeof(*ds), GFP_KERNEL_ACCOUNT);
+	if (!ds)
+		return -ENOMEM;
+	ds->base = sk->sk_prot;
+	ds->base_ops = sock->ops;
+	devmem_tokens_init(&ds->tokens);
+	devmem_object_add(DEVMEM_OBJ_SOCKETS, 1);
+
+	rcu_assign_pointer(inet_csk(sk)->icsk_ulp_data, ds);
+	WRITE_ONCE(sk->sk_prot, &devmem_prots[family]);
+	WRITE_ONCE(sock->ops, &devmem_proto_ops[family]);
+	set_bit(SOCK_CUSTOM_SOCKOPT, &sock->flags);
+
+	/* the guard sees the socket from now on: see DEVMEM_ATTACH */
+	ds->gp_state = start_poll_synchronize_rcu();
+	return 0;
+}
+
+static struct tcp_ulp_ops devmem_ulp_ops = {
+	.name		= DEVMEM_ULP_NAME,
+	.owner		= THIS_MODULE,
+	.init		= devmem_ulp_init_sock,
+	.release	= devmem_ulp_release,
+};
+
+static void devmem_ulp_build_prot(int family, const struct proto *prot)
+{
+	struct proto *p = &devmem_prots[family];
+
+	*p = *prot;
+	p->recvmsg = devmem_recvmsg;
+	p->setsockopt = devmem_setsockopt;
+	p->getsockopt = devmem_getsockopt;
+	p->unhash = devmem_unhash;
+	p->close = devmem_close;
+	p->disconnect = devmem_disconnect;
+}
+
+int devmem_ulp_init(void)
+{
+	devmem_ulp_build_prot(DEVMEM_IPV4, &tcp_prot);
+#if IS_ENABLED(CONFIG_IPV6)
+	devmem_ulp_build_prot(DEVMEM_IPV6, &tcpv6_prot);
+#endif
+	return tcp_register_ulp(&devmem_ulp_ops);
+}
+
+void devmem_ulp_exit(void)
+{
+	tcp_unregister_ulp(&devmem_ulp_ops);
+}
+
+MODULE_ALIAS_TCP_ULP("devmem");
