@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The module: the link kind "netdevsim-devmem" and the counters of live
+ * objects in debugfs. Owns how a device is configured before it is registered
+ * and which two make a link. Knows nothing of packets.
+ */
+#include <linux/debugfs.h>
+#include <linux/etherdevice.h>
+#include <linux/module.h>
+#include <linux/seq_file.h>
+#include <net/rtnetlink.h>
+
+#include "gpu.h"
+#include "nsdm.h"
+
+static struct dentry *nsdm_debugfs;
+atomic_t nsdm_nr_links = ATOMIC_INIT(0);
+atomic_t nsdm_nr_rules = ATOMIC_INIT(0);
+
+static void nsdm_setup(struct net_device *dev)
+{
+	ether_setup(dev);
+	eth_hw_addr_random(dev);
+
+	dev->netdev_ops = &nsdm_netdev_ops;
+	dev->ethtool_ops = &nsdm_ethtool_ops;
+	dev->sysfs_groups[0] = &nsdm_impair_group;
+	dev->needs_free_netdev = true;
+	dev->priv_destructor = nsdm_destructor;
+
+	/* The wire keeps the skb and its cb, so nobody may share it. Netpoll
+	 * may transmit from an interrupt, in the middle of the wire's lock.
+	 */
+	dev->priv_flags &= ~IFF_TX_SKB_SHARING;
+	dev->priv_flags |= IFF_LIVE_ADDR_CHANGE | IFF_DISABLE_NETPOLL;
+
+	dev->hw_features = NETIF_F_SG | NETIF_F_HW_CSUM | NETIF_F_HIGHDMA |
+			   NETIF_F_TSO | NETIF_F_TSO6 | NETIF_F_TSO_ECN |
+			   NETIF_F_RXCSUM | NETIF_F_RXHASH;
+	dev->features = dev->hw_features;
+
+	dev->min_mtu = ETH_MIN_MTU;
+	dev->max_mtu = ETH_MAX_MTU;
+}
+
+/* The device that IFLA_LINK names, which becomes the other end. */
+static struct net_device *nsdm_link_peer(struct net *net, u32 ifindex,
+					 struct netlink_ext_ack *extack)
+{
+	struct net_device *peer, *other;
+	struct nsdm *nd;
+
+	peer = __dev_get_by_index(net, ifindex);
+	if (!peer) {
+		NL_SET_ERR_MSG_FMT_MOD(extack, "link %u does not exist",
+				       ifindex);
+		return ERR_PTR(-ENODEV);
+	}
+	if (peer->rtnl_link_ops != &nsdm_link_ops) {
+		NL_SET_ERR_MSG_FMT_MOD(extack, "link %s is not of kind %s",
+				       peer->name, NSDM_NAME);
+		return ERR_PTR(-EINVAL);
+	}
+	nd = netdev_priv(peer);
+	other = rtnl_dereference(nd->peer);
+	if (other) {
+		NL_SET_ERR_MSG_FMT_MOD(extack, "link %s is paired with %s",
+				       peer->name, other->name);
+		return ERR_PTR(-EBUSY);
+	}
+	return peer;
+}
+
+static int nsdm_newlink(struct net *src_net, struct net_device *dev,
+			struct nlattr *tb[], struct nlattr *data[],
+			struct netlink_ext_ack *extack)
+{
+	struct net_device *peer = NULL;
+	int err;
+
+	if (dev->num_rx_queues > NSDM_QUEUES_MAX ||
+	    dev->num_tx_queues > NSDM_QUEUES_MAX) {
+		NL_SET_ERR_MSG_FMT_MOD(extack, "%u queues, at most %u",
+				       max(dev->num_rx_queues,
+					   dev->num_tx_queues),
+				       NSDM_QUEUES_MAX);
+		return -EINVAL;
+	}
+	if (tb[IFLA_LINK]) {
+		peer = nsdm_link_peer(src_net, nla_get_u32(tb[IFLA_LINK]),
+				      extack);
+		if (IS_ERR(peer))
+			return PTR_ERR(peer);
+	}
+
+	err = register_netdevice(dev);
+	if (err)
+		return err;
+
+	netif_carrier_off(dev);
+	if (peer)
+		nsdm_pair(netdev_priv(dev), netdev_priv(peer));
+	return 0;
+}
+
+static void nsdm_dellink(struct net_device *dev, struct list_head *head)
+{
+	unregister_netdevice_queue(dev, head);
+}
+
+static struct net *nsdm_get_link_net(const struct net_device *dev)
+{
+	const struct nsdm *nd = netdev_priv(dev);
+	struct net_device *peer = rtnl_dereference(nd->peer);
+
+	return dev_net(peer ?: dev);
+}
+
+static unsigned int nsdm_num_queues(void)
+{
+	return min_t(unsigned int, num_online_cpus(), NSDM_QUEUES_DEFAULT);
+}
+
+struct rtnl_link_ops nsdm_link_ops = {
+	.kind			= NSDM_NAME,
+	.priv_size		= sizeof(struct nsdm),
+	.setup			= nsdm_setup,
+	.newlink		= nsdm_newlink,
+	.dellink		= nsdm_dellink,
+	.get_link_net		= nsdm_get_link_net,
+	.get_num_tx_queues	= nsdm_num_queues,
+	.get_num_rx_queues	= nsdm_num_queues,
+};
+
+static int nsdm_objects_show(struct seq_file *m, void *v)
+{
+	seq_printf(m, "links %d\n", atomic_read(&nsdm_nr_links));
+	seq_printf(m, "rules %d\n", atomic_read(&nsdm_nr_rules));
+	nsdm_gpu_show(m);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(nsdm_objects);
+
+static int __init nsdm_module_init(void)
+{
+	int err;
+
+	BUILD_BUG_ON(sizeof(struct nsdm_cb) > sizeof_field(struct sk_buff, cb));
+	BUILD_BUG_ON(NSDM_QUEUES_MAX > BITS_PER_TYPE(u64));
+
+	err = nsdm_gpu_register();
+	if (err)
+		return err;
+
+	nsdm_debugfs = debugfs_create_dir(NSDM_NAME, NULL);
+	debugfs_create_file("objects", 0444, nsdm_debugfs, NULL,
+			    &nsdm_objects_fops);
+
+	err = rtnl_link_register(&nsdm_link_ops);
+	if (err) {
+		debugfs_remove_recursive(nsdm_debugfs);
+		nsdm_gpu_unregister();
+	}
+	return err;
+}
+
+static void __exit nsdm_module_exit(void)
+{
+	rtnl_link_unregister(&nsdm_link_ops);
+	debugfs_remove_recursive(nsdm_debugfs);
+	nsdm_gpu_unregister();
+}
+
+module_init(nsdm_module_init);
+module_exit(nsdm_module_exit);
+
+MODULE_DESCRIPTION("NIC and GPU without hardware, for tests of device-memory TCP");
+MODULE_LICENSE("GPL");
+MODULE_ALIAS_RTNL_LINK(NSDM_NAME);

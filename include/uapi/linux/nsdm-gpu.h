@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * /dev/nsdm-gpu: a GPU without hardware. It allocates "video memory", which it
+ * exports as dma-bufs, and can be told to behave badly, to test importers.
+ *
+ * The dma-buf can be mapped with mmap(MAP_SHARED) and takes
+ * DMA_BUF_IOCTL_SYNC. The memory is zeroed and lives until the last user of
+ * the dma-buf is gone.
+ *
+ * The structs are of fixed size: what grows gets an ioctl of its own. No struct
+ * has implicit padding.
+ */
+#ifndef _UAPI_LINUX_NSDM_GPU_H
+#define _UAPI_LINUX_NSDM_GPU_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define NSDM_GPU_ORDER_MAX	9		/* 2 MiB of 4 KiB pages */
+#define NSDM_GPU_SIZE_MAX	(1ULL << 32)
+
+/* Misbehaviour of a buffer towards those who import it; any of them together,
+ * except that the three MAP_* that change addresses exclude each other.
+ */
+#define NSDM_GPU_NO_ATTACH	(1U << 0)	/* attach: EOPNOTSUPP */
+#define NSDM_GPU_MAP_ENOMEM	(1U << 1)	/* map: ENOMEM */
+#define NSDM_GPU_MAP_EIO	(1U << 2)	/* map: EIO */
+#define NSDM_GPU_MAP_ODD_LEN	(1U << 3)	/* entries of odd length */
+#define NSDM_GPU_MAP_ODD_START	(1U << 4)	/* entries that begin at 512 */
+#define NSDM_GPU_MAP_NO_RAM	(1U << 5)	/* addresses beyond all memory */
+#define NSDM_GPU_MAP_SHORT	(1U << 6)	/* the last block is missing */
+
+#define NSDM_GPU_FLAGS		((1U << 7) - 1)
+
+/**
+ * struct nsdm_gpu_alloc - NSDM_GPU_ALLOC: memory, and a dma-buf of it
+ * @size: bytes, a multiple of the block size, at most NSDM_GPU_SIZE_MAX
+ * @flags: NSDM_GPU_*, 0 for a buffer that behaves
+ * @order: blocks of 4096 << order contiguous bytes, at most NSDM_GPU_ORDER_MAX
+ * @fd: out: the dma-buf, close-on-exec, readable and writable
+ * @reserved: must be 0
+ *
+ * Errors: EINVAL: @size, @flags, @order or @reserved; ENOMEM; EMFILE; EFAULT.
+ */
+struct nsdm_gpu_alloc {
+	__u64	size;
+	__u32	flags;
+	__u32	order;
+	__s32	fd;
+	__u32	reserved;
+};
+
+/**
+ * struct nsdm_gpu_revoke - NSDM_GPU_REVOKE: take the memory back
+ * @fd: a dma-buf of this device
+ * @reserved: must be 0
+ *
+ * Tells the importers (move_notify), and from then on refuses attach, map and
+ * mmap with ENODEV. Mappings that exist stay valid until they are undone.
+ *
+ * Errors: EINVAL: not a dma-buf of this device, or @reserved; EBADF; ENODEV:
+ * revoked already; EFAULT.
+ */
+struct nsdm_gpu_revoke {
+	__s32	fd;
+	__u32	reserved;
+};
+
+#define NSDM_GPU_ALLOC	_IOWR('V', 0xd0, struct nsdm_gpu_alloc)
+#define NSDM_GPU_REVOKE	_IOW('V', 0xd1, struct nsdm_gpu_revoke)
+
+#endif /* _UAPI_LINUX_NSDM_GPU_H */
