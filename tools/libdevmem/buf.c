@@ -9,6 +9,7 @@
 #include <linux/dma-buf.h>
 #include <linux/dma-heap.h>
 #include <linux/memfd.h>
+#include <linux/nsdm-gpu.h>
 #include <linux/udmabuf.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@
 #define UDMABUF_NODE	"/dev/udmabuf"
 #define UDMABUF_LIMIT	"/sys/module/udmabuf/parameters/size_limit_mb"
 #define HEAP_NODE	"/dev/dma_heap/system"
+#define GPU_NODE	"/dev/nsdm-gpu"
 #define HUGE_SIZE	((size_t)2 << 20)
 
 struct devmem_buf {
@@ -34,6 +36,7 @@ static const char * const devmem_kind_names[] = {
 	[DEVMEM_BUF_UDMABUF] = "udmabuf",
 	[DEVMEM_BUF_HUGETLB] = "hugetlb",
 	[DEVMEM_BUF_HEAP] = "heap",
+	[DEVMEM_BUF_GPU] = "gpu",
 };
 
 const char *devmem_buf_kind_name(enum devmem_buf_kind kind)
@@ -54,7 +57,7 @@ int devmem_buf_kind_parse(const char *name, enum devmem_buf_kind *kind)
 		}
 	}
 	return devmem_fail(EINVAL,
-			   "buffer '%s': unknown, use heap, udmabuf or hugetlb",
+			   "buffer '%s': unknown, use heap, udmabuf, hugetlb or gpu",
 			   name);
 }
 
@@ -181,6 +184,33 @@ static int devmem_heap_create(size_t size)
 	return (int)data.fd;
 }
 
+/* In the largest blocks that divide @size and that the machine has. */
+static int devmem_gpu_create(size_t size)
+{
+	struct nsdm_gpu_alloc alloc = {
+		.size = size,
+		.order = NSDM_GPU_ORDER_MAX,
+	};
+	int node, ret, err;
+
+	node = devmem_open_node(GPU_NODE, "load the module netdevsim-devmem");
+	if (node < 0)
+		return node;
+
+	while (alloc.order && size % ((size_t)4096 << alloc.order))
+		alloc.order--;
+	while ((ret = ioctl(node, NSDM_GPU_ALLOC, &alloc)) &&
+	       errno == ENOMEM && alloc.order)
+		alloc.order--;
+	err = errno;
+	close(node);
+	if (ret)
+		return devmem_fail(err, "%s: %zu bytes: %s%s", GPU_NODE, size,
+				   strerror(err), size > NSDM_GPU_SIZE_MAX ?
+				   "; it has 4 GiB at most" : "");
+	return alloc.fd;
+}
+
 /* Takes over @fd. */
 static int devmem_buf_wrap(struct devmem_buf **buf, int fd, size_t size)
 {
@@ -218,6 +248,9 @@ int devmem_buf_alloc(struct devmem_buf **buf, enum devmem_buf_kind kind,
 		break;
 	case DEVMEM_BUF_HEAP:
 		fd = devmem_heap_create(size);
+		break;
+	case DEVMEM_BUF_GPU:
+		fd = devmem_gpu_create(size);
 		break;
 	default:
 		return devmem_fail(EINVAL, "buffer kind %d: unknown", (int)kind);

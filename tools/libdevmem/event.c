@@ -14,6 +14,12 @@
 /* A notification that was lost (ENOBUFS) must not hang devmem_nl_wait(). */
 #define DEVMEM_WAIT_RECHECK_MS	200
 
+/* A binding that somebody still holds tokens of stays "closing". Its queues are
+ * free when the notification comes; if it does not come in this time it came
+ * before we subscribed.
+ */
+#define DEVMEM_WAIT_SETTLE_MS	500
+
 static int64_t devmem_now_ms(void)
 {
 	struct timespec ts;
@@ -127,6 +133,7 @@ int devmem_nl_wait(struct devmem_nl *nl, uint32_t id, int timeout_ms,
 	int64_t deadline = devmem_now_ms() + timeout_ms;
 	struct devmem_bind_info info;
 	struct devmem_event ev;
+	int64_t closing = 0;	/* when seen first */
 	int ret, left;
 
 	if (flags & ~DEVMEM_WAIT_GONE)
@@ -144,9 +151,13 @@ int devmem_nl_wait(struct devmem_nl *nl, uint32_t id, int timeout_ms,
 		if (ret)
 			return ret;
 		if (!(flags & DEVMEM_WAIT_GONE) &&
-		    info.state == NETDEV_DEVMEM_STATE_CLOSING &&
-		    !info.nr_queues)
-			return 0;
+		    info.state == NETDEV_DEVMEM_STATE_CLOSING) {
+			if (!closing)
+				closing = devmem_now_ms();
+			if (!info.nr_queues || devmem_now_ms() - closing >
+					       DEVMEM_WAIT_SETTLE_MS)
+				return 0;
+		}
 
 		left = devmem_left_ms(timeout_ms, deadline);
 		if (!left)

@@ -102,11 +102,14 @@ struct devmem_buf;
  *	administrator reserves in /proc/sys/vm/nr_hugepages.
  * @DEVMEM_BUF_HEAP: /dev/dma_heap/system: pieces as large as the page
  *	allocator has them, 1 MiB or 64 KiB mostly.
+ * @DEVMEM_BUF_GPU: /dev/nsdm-gpu, the fake GPU of netdevsim-devmem, in blocks
+ *	of 2 MiB where @size allows.
  */
 enum devmem_buf_kind {
 	DEVMEM_BUF_UDMABUF,
 	DEVMEM_BUF_HUGETLB,
 	DEVMEM_BUF_HEAP,
+	DEVMEM_BUF_GPU,
 };
 
 /**
@@ -171,7 +174,7 @@ int devmem_buf_sync(struct devmem_buf *buf, unsigned int flags);
 
 /**
  * devmem_buf_kind_parse() - kind by name
- * @name: "udmabuf", "hugetlb" or "heap"
+ * @name: "udmabuf", "hugetlb", "heap" or "gpu"
  * @kind: set on success
  */
 int devmem_buf_kind_parse(const char *name, enum devmem_buf_kind *kind);
@@ -359,7 +362,8 @@ enum devmem_piece_type {
  * struct devmem_piece - one contiguous part of what a devmem_recv() delivered
  * @type: DEVMEM_PIECE_DMABUF: in the dma-buf; _LINEAR: in host memory
  * @dmabuf_id: DMABUF: id of the binding
- * @token: DMABUF: give it back when the bytes are not needed any more
+ * @token: DMABUF: give it back when the bytes are not needed any more; 0 with
+ *	MSG_PEEK, which gives no tokens out
  * @size: bytes, at least 1
  * @offset: DMABUF: where the piece starts in the dma-buf
  * @data: LINEAR: the bytes, valid until the next devmem_recv() on the msg
