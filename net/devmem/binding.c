@@ -238,6 +238,11 @@ static int devmem_binding_layout(struct devmem_binding *binding, u32 chunk_size,
 	u32 want = chunk_size ? ilog2(chunk_size) : DEVMEM_CHUNK_SHIFT_DEFAULT;
 	int err;
 
+	if (!size) {
+		NL_SET_ERR_MSG(extack, "buffer of 0 bytes");
+		return -EINVAL;
+	}
+
 	if (chunk_size && size & (chunk_size - 1)) {
 		NL_SET_ERR_MSG_FMT(extack,
 				   "buffer of %llu bytes is no multiple of chunk size %u",
@@ -398,7 +403,7 @@ static int devmem_binding_check_queues(struct devmem_binding *binding,
 		other = xa_load((struct xarray *)&ddev->queues, queue);
 		if (other) {
 			NL_SET_ERR_MSG_FMT(extack,
-					   "queue %u is bound already: binding %u of pid %d (%s)",
+					   "queue %u bound already: binding %u, pid %d (%s)",
 					   queue, other->id,
 					   pid_vnr(other->pid), other->comm);
 			return -EBUSY;

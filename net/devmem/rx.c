@@ -102,7 +102,7 @@ static int devmem_reader_flush(struct devmem_reader *r)
 	r->kind = DEVMEM_PIECE_NONE;
 	err = put_cmsg(r->msg, SOL_SOCKET, type, sizeof(cmsg), &cmsg);
 	if (!err) {
-		if (type == SCM_DEVMEM_DMABUF)
+		if (cmsg.frag_token)
 			r->ds->pieces++;
 		return 0;
 	}
@@ -246,7 +246,8 @@ static int devmem_reader_walk(struct devmem_reader *r)
 			return 1;
 		}
 	}
-	return r->len ? 0 : 1;
+	/* a reader that asks for no bytes waits for some all the same */
+	return r->copied && !r->len;
 }
 
 /* Tell TCP: it frees what was read and opens the window. */
