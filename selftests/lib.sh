@@ -115,7 +115,7 @@ run_cases() { # [CASE]
 		_name=$(echo "$_case" | tr _ ' ')
 		case $(cat "$_status") in
 		0)	echo "ok $_n - $_name" ;;
-		$KTAP_SKIP) echo "ok $_n - $_name # SKIP" ;;
+		"$KTAP_SKIP") echo "ok $_n - $_name # SKIP" ;;
 		*)	echo "not ok $_n - $_name"; _failed=1 ;;
 		esac
 	done

@@ -24,22 +24,23 @@ give_up() {
 	exit 1
 }
 
+try() { "$@" || give_up "failed: $*"; }
+
 load() {
-	insmod /modules/netdev-devmem.ko || give_up "netdev-devmem does not load"
-	insmod /modules/netdevsim-devmem.ko || give_up "netdevsim-devmem does not load"
+	try insmod /modules/netdev-devmem.ko
+	try insmod /modules/netdevsim-devmem.ko
 }
 
 host() { # NETNS LINK ADDRESS
-	ip netns add "$1" &&
-	ip link set "$2" netns "$1" &&
-	ip -n "$1" addr add "$3/24" dev "$2" &&
-	ip -n "$1" link set "$2" up || give_up "cannot set up $2"
+	try ip netns add "$1"
+	try ip link set "$2" netns "$1"
+	try ip -n "$1" addr add "$3/24" dev "$2"
+	try ip -n "$1" link set "$2" up
 }
 
 cable() {
-	ip link add nsd0 numrxqueues 8 numtxqueues 8 type netdevsim-devmem &&
-	ip link add nsd1 link nsd0 numrxqueues 8 numtxqueues 8 type netdevsim-devmem ||
-		give_up "cannot create the pair of NICs"
+	try ip link add nsd0 numrxqueues 8 numtxqueues 8 type netdevsim-devmem
+	try ip link add nsd1 link nsd0 numrxqueues 8 numtxqueues 8 type netdevsim-devmem
 	host $RX nsd0 10.9.0.1
 	host $TX nsd1 10.9.0.2
 }
@@ -60,7 +61,7 @@ show() {
 figure() { sed -n "s/.*\"$1\": \"\{0,1\}\([^,}\"]*\).*/\1/p" /tmp/listen.json; }
 
 await_listener() {
-	for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
 		ip netns exec $RX ss -Hltn "sport = :$PORT" | grep -q . && return
 		kill -0 "$listener" 2>/dev/null || break
 		sleep 0.1

@@ -49,7 +49,8 @@ class File:
         elif not self.seen:
             self.case("fail", f"{self.name}: runs a case (exit status {status})")
         elif self.plan is not None and self.plan != self.seen:
-            self.case("fail", f"{self.name}: runs the {self.plan} cases it planned, ran {self.seen}")
+            self.case("fail", f"{self.name}: runs the {self.plan} cases it planned, "
+                              f"ran {self.seen}")
         elif self.plan is None:
             self.case("fail", f"{self.name}: prints a plan (exit status {status})")
         elif status not in (0, 4) and not any(w == "fail" for w, _ in self.cases):
