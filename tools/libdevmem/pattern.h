@@ -6,12 +6,13 @@
  * The stream is a sequence of 64-bit words in little-endian byte order; byte p
  * of the stream is byte p % 8 of word p / 8, and
  *
- *	word(i) = mix(i * 0x9e3779b97f4a7c15 + mix(seed))
+ *	word(i) = mix((i + 1) * 0x9e3779b97f4a7c15 + mix(seed))
  *	mix(x):	 x ^= x >> 30;  x *= 0xbf58476d1ce4e5b9;  x ^= x >> 31
  *
  * mix() and the odd multiplier are bijections of 64-bit numbers, so no word
  * occurs twice in a stream, and two seeds differ in each word: data that is
- * shifted, repeated, swapped between places or foreign does not pass.
+ * shifted, repeated, swapped between places or foreign does not pass. Nor does
+ * memory that nobody wrote: the first word that is 0 is far out.
  */
 #ifndef DEVMEM_PATTERN_H
 #define DEVMEM_PATTERN_H
@@ -30,10 +31,16 @@ static inline uint64_t devmem_pattern_mix(uint64_t x)
 	return x ^ x >> 31;
 }
 
+/* What word @index is made from; the next word's is DEVMEM_PATTERN_STEP more. */
+static inline uint64_t devmem_pattern_start(uint64_t index, uint64_t seed)
+{
+	return (index + 1) * DEVMEM_PATTERN_STEP + devmem_pattern_mix(seed);
+}
+
 /* Word @index of the stream of @seed, as it lies in memory. */
 static inline uint64_t devmem_pattern_word(uint64_t index, uint64_t seed)
 {
-	uint64_t x = index * DEVMEM_PATTERN_STEP + devmem_pattern_mix(seed);
+	uint64_t x = devmem_pattern_start(index, seed);
 
 	return htole64(devmem_pattern_mix(x));
 }
@@ -56,7 +63,7 @@ static inline void devmem_pattern_fill(void *buf, size_t len, uint64_t pos,
 	for (; len && pos % 8; len--)
 		*p++ = devmem_pattern_byte(pos++, seed);
 
-	x = pos / 8 * DEVMEM_PATTERN_STEP + devmem_pattern_mix(seed);
+	x = devmem_pattern_start(pos / 8, seed);
 	for (; len >= 8; len -= 8, p += 8, pos += 8) {
 		word = htole64(devmem_pattern_mix(x));
 		memcpy(p, &word, 8);
@@ -82,7 +89,7 @@ static inline int64_t devmem_pattern_check(const void *buf, size_t len,
 		if (*p != devmem_pattern_byte(pos, seed))
 			return (int64_t)pos;
 
-	x = pos / 8 * DEVMEM_PATTERN_STEP + devmem_pattern_mix(seed);
+	x = devmem_pattern_start(pos / 8, seed);
 	for (; len >= 8; len -= 8, p += 8, pos += 8) {
 		memcpy(&word, p, 8);
 		if (word != htole64(devmem_pattern_mix(x)))
