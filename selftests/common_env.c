@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The surroundings of a test: two network namespaces with a pair of NICs. Owns
+ * namespaces, links and the files that describe them; must not know of sockets
+ * that carry data, or of bindings.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <sched.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common.h"
+
+#define MAX_WORDS	48
+#define CARRIER_MS	5000
+
+extern char **environ;
+
+static int home_ns = -1;
+static int side_ns[2] = { -1, -1 };
+
+/* @text is cut into words. @input, if any, is what the program reads. */
+static int run_words(char *text, const char *input)
+{
+	char *words[MAX_WORDS + 1], *save, *word;
+	posix_spawn_file_actions_t actions;
+	int status, err, fd = -1;
+	unsigned int n = 0;
+	pid_t pid;
+
+	for (word = strtok_r(text, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+		if (n == MAX_WORDS)
+			fail("a command of more than %d words", MAX_WORDS);
+		words[n++] = word;
+	}
+	words[n] = NULL;
+
+	posix_spawn_file_actions_init(&actions);
+	if (input) {
+		fd = must(memfd_create("input", MFD_CLOEXEC));
+		if (write(fd, input, strlen(input)) != (ssize_t)strlen(input))
+			fail("input of %s: %s", words[0], strerror(errno));
+		lseek(fd, 0, SEEK_SET);
+		posix_spawn_file_actions_adddup2(&actions, fd, 0);
+	}
+	err = posix_spawnp(&pid, words[0], &actions, NULL, words, environ);
+	posix_spawn_file_actions_destroy(&actions);
+	if (fd >= 0)
+		close(fd);
+	if (err)
+		fail("%s: %s", words[0], strerror(err));
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			fail("waitpid: %s", strerror(errno));
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int cmd(const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	return run_words(text, NULL);
+}
+
+void must_cmd(const char *fmt, ...)
+{
+	char text[1024], words[1024];
+	va_list ap;
+	int status;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	strcpy(words, text);
+	status = run_words(words, NULL);
+	if (status)
+		fail("'%s': exit status %d", text, status);
+}
+
+static void ip_batch(const char *ns, const char *lines)
+{
+	char text[64];
+
+	if (ns)
+		snprintf(text, sizeof(text), "ip -n %s -batch -", ns);
+	else
+		snprintf(text, sizeof(text), "ip -batch -");
+	if (run_words(text, lines))
+		fail("'ip -batch' of:\n%s", lines);
+}
+
+static void enter_fd(int fd)
+{
+	if (setns(fd, CLONE_NEWNET))
+		fail("setns: %s", strerror(errno));
+}
+
+void env_enter(enum side side)
+{
+	enter_fd(side_ns[side]);
+}
+
+void env_leave(void)
+{
+	enter_fd(home_ns);
+}
+
+unsigned int env_ifindex(void)
+{
+	unsigned int ifindex = if_nametoindex(DEV_NAME(RECEIVER));
+
+	if (!ifindex)
+		fail("%s: %s", DEV_NAME(RECEIVER), strerror(errno));
+	return ifindex;
+}
+
+static void env_teardown(void *arg)
+{
+	int side;
+
+	(void)arg;
+	for (side = RECEIVER; side <= SENDER; side++) {
+		if (side_ns[side] < 0)
+			continue;
+		env_enter(side);
+		if (if_nametoindex(DEV_NAME(side)))
+			cmd("ip link delete %s", DEV_NAME(side));
+	}
+	env_leave();
+	for (side = RECEIVER; side <= SENDER; side++) {
+		if (side_ns[side] >= 0)
+			close(side_ns[side]);
+		side_ns[side] = -1;
+		cmd("ip netns delete %s", NS_NAME(side));
+	}
+}
+
+static bool link_runs(enum side side)
+{
+	struct ifreq ifr = {};
+	int fd, err;
+
+	env_enter(side);
+	strcpy(ifr.ifr_name, DEV_NAME(side));
+	fd = must(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+	err = ioctl(fd, SIOCGIFFLAGS, &ifr);
+	close(fd);
+	return !err && ifr.ifr_flags & IFF_RUNNING;
+}
+
+static void side_up(enum side side)
+{
+	char path[64], lines[512];
+
+	snprintf(path, sizeof(path), "/run/netns/%s", NS_NAME(side));
+	side_ns[side] = must(open(path, O_RDONLY | O_CLOEXEC));
+	snprintf(lines, sizeof(lines),
+		 "link set lo up\n"
+		 "addr add %s/24 dev %s\n"
+		 "addr add %s/64 dev %s nodad\n"
+		 "link set %s up\n",
+		 ADDR4(side), DEV_NAME(side), ADDR6(side), DEV_NAME(side),
+		 DEV_NAME(side));
+	ip_batch(NS_NAME(side), lines);
+}
+
+void env_setup(unsigned int nr_queues)
+{
+	char lines[512];
+
+	if (home_ns < 0)
+		home_ns = must(open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
+	defer(env_teardown, NULL);
+	ip_batch(NULL, "netns add devmem-a\nnetns add devmem-b\n");
+	snprintf(lines, sizeof(lines),
+		 "link add nsd0 numrxqueues %u numtxqueues %u type netdevsim-devmem\n"
+		 "link add nsd1 link nsd0 numrxqueues %u numtxqueues %u type netdevsim-devmem\n"
+		 "link set nsd0 netns devmem-a\n"
+		 "link set nsd1 netns devmem-b\n",
+		 nr_queues, nr_queues, nr_queues, nr_queues);
+	ip_batch(NULL, lines);
+	side_up(RECEIVER);
+	side_up(SENDER);
+	if (!within(CARRIER_MS, link_runs(RECEIVER) && link_runs(SENDER)))
+		fail("no carrier");
+	env_enter(RECEIVER);
+}
+
+static int write_file(const char *path, const char *value)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, value, strlen(value)) < 0)
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+/* sysfs shows the network namespace that it was mounted in. */
+int env_sysfs_write(enum side side, const char *name, const char *value)
+{
+	char dir[] = "/tmp/devmem-sys.XXXXXX", path[256];
+	int here = must(open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
+	int err = 0;
+
+	if (!mkdtemp(dir))
+		fail("%s: %s", dir, strerror(errno));
+	env_enter(side);
+	if (mount("sysfs", dir, "sysfs", 0, NULL))
+		err = -errno;
+	enter_fd(here);
+	close(here);
+	if (!err) {
+		snprintf(path, sizeof(path), "%s/class/net/%s/%s", dir,
+			 DEV_NAME(side), name);
+		err = write_file(path, value);
+		umount2(dir, MNT_DETACH);
+	}
+	rmdir(dir);
+	return err;
+}
+
+void impair(enum side side, const char *what, unsigned int value)
+{
+	char name[64], number[16];
+	int err;
+
+	snprintf(name, sizeof(name), "impair/%s", what);
+	snprintf(number, sizeof(number), "%u", value);
+	err = env_sysfs_write(side, name, number);
+	if (err)
+		fail("%s = %u: %s", name, value, strerror(-err));
+}
+
+void impair_none(enum side side)
+{
+	static const char * const all[] = {
+		"loss", "reorder", "duplicate", "corrupt", "delay_us"
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(all); i++)
+		impair(side, all[i], 0);
+}
+
+/* Ask ethtool about the device; the caller frees the result. */
+static void *ethtool_ask(int fd, const char *dev, void *data)
+{
+	struct ifreq ifr = { .ifr_data = data };
+
+	strcpy(ifr.ifr_name, dev);
+	if (!data || ioctl(fd, SIOCETHTOOL, &ifr))
+		fail("%s: SIOCETHTOOL: %s", dev, strerror(errno));
+	return data;
+}
+
+uint64_t nic_counter(enum side side, const char *name)
+{
+	int here = must(open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
+	const char *dev = DEV_NAME(side);
+	struct ethtool_gstrings *names;
+	struct ethtool_stats *stats;
+	struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
+	uint64_t value = 0;
+	bool found = false;
+	uint32_t i;
+	int fd;
+
+	env_enter(side);
+	fd = must(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+	enter_fd(here);
+	close(here);
+
+	ethtool_ask(fd, dev, &info);
+	names = calloc(1, sizeof(*names) + (size_t)info.n_stats * ETH_GSTRING_LEN);
+	stats = calloc(1, sizeof(*stats) + info.n_stats * sizeof(uint64_t));
+	if (!names || !stats)
+		fail("out of memory");
+	names->cmd = ETHTOOL_GSTRINGS;
+	names->string_set = ETH_SS_STATS;
+	names->len = info.n_stats;
+	ethtool_ask(fd, dev, names);
+	stats->cmd = ETHTOOL_GSTATS;
+	stats->n_stats = info.n_stats;
+	ethtool_ask(fd, dev, stats);
+	close(fd);
+
+	for (i = 0; i < info.n_stats && !found; i++) {
+		found = !strncmp((char *)names->data + i * ETH_GSTRING_LEN, name,
+				 ETH_GSTRING_LEN);
+		value = stats->data[i];
+	}
+	free(names);
+	free(stats);
+	if (!found)
+		fail("%s has no counter '%s'", dev, name);
+	return value;
+}
+
+static const char * const object_files[] = {
+	"/sys/kernel/debug/netdev-devmem/objects",
+	"/sys/kernel/debug/netdevsim-devmem/objects",
+};
+
+unsigned int live_objects(char *text, size_t size)
+{
+	unsigned int i, n = 0;
+	char name[64];
+	size_t used = 0;
+	long count;
+	FILE *f;
+
+	if (size)
+		text[0] = 0;
+	for (i = 0; i < ARRAY_SIZE(object_files); i++) {
+		f = fopen(object_files[i], "re");
+		if (!f)
+			continue;
+		while (fscanf(f, "%63s %ld", name, &count) == 2) {
+			if (!count || !strcmp(name, "devices") ||
+			    !strcmp(name, "links"))
+				continue;
+			n++;
+			if (used < size)
+				used += (size_t)snprintf(text + used, size - used, "%s%s %ld",
+							 used ? ", " : "", name, count);
+		}
+		fclose(f);
+	}
+	return n;
+}
+
+long live_object(const char *wanted)
+{
+	unsigned int i;
+	char name[64];
+	long count;
+	FILE *f;
+
+	for (i = 0; i < ARRAY_SIZE(object_files); i++) {
+		f = fopen(object_files[i], "re");
+		if (!f)
+			fail("%s: %s", object_files[i], strerror(errno));
+		while (fscanf(f, "%63s %ld", name, &count) == 2) {
+			if (strcmp(name, wanted))
+				continue;
+			fclose(f);
+			return count;
+		}
+		fclose(f);
+	}
+	fail("no object counter '%s'", wanted);
+}
