@@ -36,80 +36,87 @@ static bool nsdm_rx_fits(const struct nsdm *nd, const struct sk_buff *wire)
 	return wire->len <= mtu + overhead;
 }
 
-/* Is the checksum of a whole TCP or UDP packet right as it stands? */
-static bool nsdm_csum_right(const struct sk_buff *wire,
-			    const struct nsdm_cb *cb)
+/* The checksum that a TCP or UDP packet should have whose field holds @old.
+ * With 0 for @old: 0 if the one it has is right.
+ */
+static __sum16 nsdm_csum(const struct sk_buff *wire, const struct nsdm_cb *cb,
+			 __sum16 old)
 {
 	u8 proto = cb->flags & NSDM_PKT_TCP ? IPPROTO_TCP : IPPROTO_UDP;
 	const struct devmem_flow_key *key = &cb->key;
 	__wsum sum;
 
-	sum = skb_checksum(wire, cb->l4_off, cb->l4_len, 0);
+	sum = csum_sub(skb_checksum(wire, cb->l4_off, cb->l4_len, 0),
+		       csum_unfold(old));
 	if (key->family == AF_INET)
-		return !csum_tcpudp_magic(key->saddr[0], key->daddr[0],
-					  cb->l4_len, proto, sum);
-	return !csum_ipv6_magic((const struct in6_addr *)key->saddr,
-				(const struct in6_addr *)key->daddr,
-				cb->l4_len, proto, sum);
+		return csum_tcpudp_magic(key->saddr[0], key->daddr[0],
+					 cb->l4_len, proto, sum);
+	return csum_ipv6_magic((const struct in6_addr *)key->saddr,
+			       (const struct in6_addr *)key->daddr,
+			       cb->l4_len, proto, sum);
+}
+
+static unsigned int nsdm_csum_field(const struct nsdm_cb *cb)
+{
+	return cb->flags & NSDM_PKT_TCP ? offsetof(struct tcphdr, check) :
+					  offsetof(struct udphdr, check);
 }
 
 /* The sender's hardware was to write the checksum of the TCP or UDP header that
- * the parser found.
+ * the parser found: it was told so, or it cut the packet in segments.
  */
 static bool nsdm_csum_outer(const struct sk_buff *wire,
 			    const struct nsdm_cb *cb)
 {
+	if (!(cb->flags & NSDM_PKT_L4))
+		return false;
+	if (skb_is_gso(wire))
+		return true;
 	return wire->ip_summed == CHECKSUM_PARTIAL &&
-	       cb->flags & NSDM_PKT_L4 &&
 	       skb_checksum_start_offset(wire) == cb->l4_off &&
-	       cb->l4_off + wire->csum_offset + sizeof(__sum16) <= cb->hdr_len;
+	       wire->csum_offset == nsdm_csum_field(cb);
 }
 
-/* The sender's hardware writes the checksum; @mac_offset leads from skb->data
- * to the MAC header.
+/* It was to write another one, of an inner header say. @skb has the whole
+ * packet, from behind its MAC header.
  */
-static bool nsdm_csum_write(struct sk_buff *skb, const struct sk_buff *wire,
-			    int mac_offset)
+static bool nsdm_csum_inner(struct sk_buff *skb, const struct sk_buff *wire)
 {
 	int start = skb_checksum_start_offset(wire);
 	__sum16 sum;
 
 	sum = csum_fold(skb_checksum(wire, start, wire->len - start, 0)) ?:
 	      CSUM_MANGLED_0;
-	return !skb_store_bits(skb, mac_offset + start + wire->csum_offset,
+	return !skb_store_bits(skb, start + wire->csum_offset - ETH_HLEN,
 			       &sum, sizeof(sum));
 }
 
 /* Verify the checksum of a TCP or UDP packet, whose headers @skb has. One that
- * the sender's hardware was to write counts as right. The fake hardware cheats
- * with a super-packet: it leaves the pseudo-header's sum in it, which is what
- * the stack expects when it takes the packet apart again.
+ * the sender's hardware was to write is right; here it is written, for who else
+ * could. The fake hardware cheats with a super-packet: it leaves in it what the
+ * sender's stack had put there, and nobody will look.
  */
 static void nsdm_rx_csum(struct nsdm_rxq *q, struct sk_buff *skb,
 			 const struct sk_buff *wire, struct nsdm_cb *cb)
 {
 	bool offload = q->nd->dev->features & NETIF_F_RXCSUM;
-	const struct udphdr *uh;
+	__sum16 *field = (__sum16 *)(skb->data + cb->l4_off +
+				     nsdm_csum_field(cb));
 
 	if (nsdm_csum_outer(wire, cb)) {
-		if ((!skb_is_gso(wire) || !offload ||
-		     cb->flags & NSDM_PKT_CORRUPT) &&
-		    !nsdm_csum_write(skb, wire, 0))
-			return;
-	} else {
-		uh = (struct udphdr *)(skb->data + cb->l4_off);
-		if (wire->ip_summed == CHECKSUM_PARTIAL ||
-		    (cb->flags & NSDM_PKT_UDP && !uh->check)) {
-			/* an inner one, or none: nothing to tell */
-			cb->flags &= ~NSDM_PKT_CORRUPT;
-			return;
-		}
-		if (!nsdm_csum_right(wire, cb)) {
-			/* another flipped bit could make it right */
-			cb->flags &= ~NSDM_PKT_CORRUPT;
-			nsdm_rx_count(q, NSDM_RX_CSUM_ERRORS, 1);
-			return;
-		}
+		if (!skb_is_gso(wire) || !offload ||
+		    cb->flags & NSDM_PKT_CORRUPT)
+			*field = nsdm_csum(wire, cb, *field) ?: CSUM_MANGLED_0;
+	} else if (wire->ip_summed == CHECKSUM_PARTIAL ||
+		   (cb->flags & NSDM_PKT_UDP && !*field)) {
+		/* an inner one, or none: nothing to tell */
+		cb->flags &= ~NSDM_PKT_CORRUPT;
+		return;
+	} else if (nsdm_csum(wire, cb, 0)) {
+		/* another flipped bit could make it right */
+		cb->flags &= ~NSDM_PKT_CORRUPT;
+		nsdm_rx_count(q, NSDM_RX_CSUM_ERRORS, 1);
+		return;
 	}
 	if (cb->flags & NSDM_PKT_CORRUPT)
 		nsdm_rx_count(q, NSDM_RX_CSUM_ERRORS, 1);
@@ -249,7 +256,7 @@ void nsdm_rx(struct nsdm_rxq *q, struct sk_buff *wire)
 
 	if (unlikely(wire->ip_summed == CHECKSUM_PARTIAL &&
 		     !nsdm_csum_outer(wire, cb) &&
-		     !nsdm_csum_write(skb, wire, -ETH_HLEN)))
+		     !nsdm_csum_inner(skb, wire)))
 		goto drop_nomem;
 	if (unlikely(cb->flags & NSDM_PKT_CORRUPT))
 		nsdm_impair_corrupt(q, skb, cb);
