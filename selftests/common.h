@@ -125,7 +125,7 @@ struct conn {
 
 struct conn_opts {
 	int family;		/* AF_INET or AF_INET6 */
-	int rcvbuf;		/* SO_RCVBUF of the receiver, if not 0 */
+	int rcvbuf;		/* SO_RCVBUF of the receiver, if not 0; no limit */
 	int mss;		/* TCP_MAXSEG of both, if not 0 */
 	uint16_t sport;		/* of the sender, if not 0 */
 	uint16_t dport;		/* of the receiver, if not 0 */

@@ -165,6 +165,9 @@ static bool link_runs(enum side side)
 	return !err && ifr.ifr_flags & IFF_RUNNING;
 }
 
+/* No link-local address: when its duplicate detection ends the routes change,
+ * and with them whatever depends on a cached route.
+ */
 static void side_up(enum side side)
 {
 	char path[64], lines[512];
@@ -173,11 +176,12 @@ static void side_up(enum side side)
 	side_ns[side] = must(open(path, O_RDONLY | O_CLOEXEC));
 	snprintf(lines, sizeof(lines),
 		 "link set lo up\n"
+		 "link set %s addrgenmode none\n"
 		 "addr add %s/24 dev %s\n"
 		 "addr add %s/64 dev %s nodad\n"
 		 "link set %s up\n",
-		 ADDR4(side), DEV_NAME(side), ADDR6(side), DEV_NAME(side),
-		 DEV_NAME(side));
+		 DEV_NAME(side), ADDR4(side), DEV_NAME(side), ADDR6(side),
+		 DEV_NAME(side), DEV_NAME(side));
 	ip_batch(NS_NAME(side), lines);
 }
 

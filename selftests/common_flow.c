@@ -100,7 +100,7 @@ static int side_socket(enum side side, const struct conn_opts *o, uint16_t port)
 	if (o->mss)
 		set_int(fd, IPPROTO_TCP, TCP_MAXSEG, o->mss);
 	if (side == RECEIVER && o->rcvbuf)
-		set_int(fd, SOL_SOCKET, SO_RCVBUF, o->rcvbuf);
+		set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, o->rcvbuf);
 	len = side_addr(&ss, side, o->family, port);
 	must(bind(fd, (struct sockaddr *)&ss, len));
 	return fd;
