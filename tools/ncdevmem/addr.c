@@ -100,29 +100,31 @@ int nd_addr_listen(int family, const char *host, const char *port)
 	return fd;
 }
 
-/* Wait for a connect() in progress. */
-static int nd_addr_finish(int fd, int sigfd)
+/* Wait for a connect() in progress, until @deadline if it is not 0. */
+static int nd_addr_finish(int fd, double deadline, int sigfd)
 {
 	struct pollfd pfd[] = {
 		{ .fd = fd, .events = POLLOUT },
 		{ .fd = sigfd, .events = POLLIN },
 	};
 	socklen_t len = sizeof(int);
-	int err = 0;
+	int err = 0, ret;
 
-	for (;;) {
-		if (poll(pfd, ARRAY_SIZE(pfd), -1) < 0 && errno != EINTR)
+	do {
+		ret = poll(pfd, ARRAY_SIZE(pfd), deadline ? ND_RETRY_MS : -1);
+		if (ret < 0 && errno != EINTR)
 			return -errno;
-		if (pfd[1].revents)
+		if (ret > 0 && pfd[1].revents)
 			return -EINTR;
-		if (pfd[0].revents)
-			break;
-	}
+		if (deadline && ret <= 0 && nd_now() >= deadline)
+			return -ETIMEDOUT;
+	} while (ret <= 0);
 	getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len);
 	return -err;
 }
 
-static int nd_addr_connect_one(const struct addrinfo *ai, int sigfd)
+static int nd_addr_connect_one(const struct addrinfo *ai, double deadline,
+			       int sigfd)
 {
 	int fd, ret;
 
@@ -133,7 +135,8 @@ static int nd_addr_connect_one(const struct addrinfo *ai, int sigfd)
 		return -errno;
 	if (!connect(fd, ai->ai_addr, ai->ai_addrlen))
 		return fd;
-	ret = errno == EINPROGRESS ? nd_addr_finish(fd, sigfd) : -errno;
+	ret = errno == EINPROGRESS ? nd_addr_finish(fd, deadline, sigfd)
+				   : -errno;
 	if (!ret)
 		return fd;
 	close(fd);
@@ -141,8 +144,8 @@ static int nd_addr_connect_one(const struct addrinfo *ai, int sigfd)
 }
 
 /*
- * For @wait seconds go on trying while nobody listens or the way there is not
- * up yet. Return: a non-blocking file descriptor or -errno.
+ * For @wait seconds, but not longer, go on trying while nobody listens or the
+ * way there is not up yet. 0: one attempt, as long as the kernel takes. Return: a non-blocking file descriptor or -errno.
  */
 int nd_addr_connect(int family, const char *host, const char *port,
 		    double wait, int sigfd)
@@ -159,7 +162,8 @@ int nd_addr_connect(int family, const char *host, const char *port,
 
 	for (;;) {
 		for (ai = list; ai; ai = ai->ai_next) {
-			fd = nd_addr_connect_one(ai, sigfd);
+			fd = nd_addr_connect_one(ai, wait > 0 ? deadline : 0,
+						 sigfd);
 			if (fd >= 0 || fd == -EINTR)
 				goto out;
 			nd_addr_text(text, ai->ai_addr, ai->ai_addrlen);

@@ -46,7 +46,11 @@ enum {
 };
 
 static const struct option nd_bind_long[] = {
-	ND_BINDING_OPTIONS,
+	{ "dev",	required_argument, NULL, ND_OPT_DEV },
+	{ "queues",	required_argument, NULL, ND_OPT_QUEUES },
+	{ "buffer",	required_argument, NULL, ND_OPT_BUFFER },
+	{ "size",	required_argument, NULL, ND_OPT_SIZE },
+	{ "chunk",	required_argument, NULL, ND_OPT_CHUNK },
 	{ "socket",	required_argument, NULL, ND_OPT_SOCKET },
 	{ "mode",	required_argument, NULL, ND_OPT_MODE },
 	{ "json",	no_argument, NULL, ND_OPT_JSON },
@@ -192,7 +196,8 @@ static void nd_bind_hand_out(const struct nd_binding *b, int sock)
 	if (conn < 0)
 		return;
 	ret = nd_binding_hand_out(b, conn);
-	if (ret)
+	/* Somebody who only looks whether we are here goes at once. */
+	if (ret && ret != -EPIPE && ret != -ECONNRESET)
 		nd_err("handing out the dma-buf: %s", strerror(-ret));
 	close(conn);
 }

@@ -10,7 +10,6 @@
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -70,7 +69,11 @@ enum {
 };
 
 static const struct option nd_listen_long[] = {
-	ND_BINDING_OPTIONS,
+	{ "dev",	required_argument, NULL, ND_OPT_DEV },
+	{ "queues",	required_argument, NULL, ND_OPT_QUEUES },
+	{ "buffer",	required_argument, NULL, ND_OPT_BUFFER },
+	{ "size",	required_argument, NULL, ND_OPT_SIZE },
+	{ "chunk",	required_argument, NULL, ND_OPT_CHUNK },
 	{ "binding",	required_argument, NULL, ND_OPT_BINDING },
 	{ "verify",	required_argument, NULL, ND_OPT_VERIFY },
 	{ "expect",	required_argument, NULL, ND_OPT_EXPECT },
@@ -108,7 +111,7 @@ struct nd_listen_opts {
 struct nd_conn {
 	struct nd_rx rx;
 	pthread_t thread;
-	_Atomic bool done;
+	atomic_bool done;
 	int donefd;		/* eventfd: look at @done of all */
 	struct nd_conn *next;
 };
@@ -118,7 +121,7 @@ struct nd_listener {
 	struct nd_binding binding;
 	struct nd_report report;
 	struct nd_conn *conns;
-	_Atomic bool stop;
+	atomic_bool stop;
 	uint64_t connections;	/* to accept in all, 0: no limit */
 	uint64_t accepted;
 	unsigned int active;

@@ -5,6 +5,7 @@
 
 #include <libdevmem.h>
 #include <netdb.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -70,15 +71,8 @@ enum {
 	ND_OPT_BUFFER,
 	ND_OPT_SIZE,
 	ND_OPT_CHUNK,
-	ND_OPT_PRIVATE,		/* first number for a command's own options */
+	ND_OPT_PRIVATE,		/* the first of a command's own options */
 };
-
-#define ND_BINDING_OPTIONS						\
-	{ "dev",	required_argument, NULL, ND_OPT_DEV },		\
-	{ "queues",	required_argument, NULL, ND_OPT_QUEUES },	\
-	{ "buffer",	required_argument, NULL, ND_OPT_BUFFER },	\
-	{ "size",	required_argument, NULL, ND_OPT_SIZE },		\
-	{ "chunk",	required_argument, NULL, ND_OPT_CHUNK }
 
 struct nd_binding_opts {
 	const char *dev;
@@ -121,7 +115,7 @@ struct nd_rx_config {
 	size_t read_size;
 	int lowat;
 	int stopfd;		/* readable once @stop is set */
-	const _Atomic bool *stop;
+	const atomic_bool *stop;
 };
 
 struct nd_rx_stats {
@@ -138,7 +132,7 @@ struct nd_rx {
 	const struct nd_rx_config *cfg;
 	int sock;
 	char peer[ND_ADDR_LEN];
-	_Atomic uint64_t progress;	/* bytes so far, for other threads */
+	atomic_ullong progress;	/* bytes so far, for other threads */
 
 	/* the result */
 	struct nd_rx_stats stats;

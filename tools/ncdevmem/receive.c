@@ -8,7 +8,6 @@
 #include <inttypes.h>
 #include <pattern.h>
 #include <poll.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
