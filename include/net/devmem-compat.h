@@ -17,7 +17,7 @@
 #endif
 
 #ifndef CONFIG_NETFILTER
-#error "netdev-devmem needs CONFIG_NETFILTER: its hooks keep urgent pointers and forwarding away from placed payload"
+#error "netdev-devmem needs CONFIG_NETFILTER, to keep urgent pointers from TCP"
 #endif
 
 /* MODULE_IMPORT_NS() takes a string since 6.13. */

@@ -71,7 +71,7 @@ struct devmem_chunk *devmem_chunk_alloc(struct devmem_binding *binding)
 	spin_unlock_bh(&pool->lock);
 
 	if (event) {
-		devmem_stat_inc(binding, pressure);
+		this_cpu_inc(binding->stats->pressure);
 		devmem_binding_event(binding, DEVMEM_EVENT_PRESSURE);
 	}
 	if (!chunk)

@@ -50,6 +50,7 @@
 #include <linux/netdevice.h>
 #include <linux/percpu.h>
 #include <linux/refcount.h>
+#include <linux/sizes.h>
 #include <linux/skbuff.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
@@ -70,7 +71,7 @@
 /* A buffer of more chunks is refused: chunks are numbered by u32, and their
  * descriptors would take more than 1 GiB.
  */
-#define DEVMEM_MAX_CHUNKS		(1U << 24)
+#define DEVMEM_MAX_CHUNKS		SZ_16M
 
 struct devmem_dev {
 	refcount_t ref;
@@ -231,6 +232,11 @@ void devmem_binding_event(struct devmem_binding *binding, enum devmem_event even
 void devmem_binding_put(struct devmem_binding *binding);
 void devmem_binding_exit(void);
 
+/* import.c */
+int devmem_binding_import(struct devmem_binding *binding, int fd, u32 chunk_size,
+			  struct netlink_ext_ack *extack);
+void devmem_binding_unimport(struct devmem_binding *binding);
+
 static inline u32 devmem_binding_chunk_size(const struct devmem_binding *binding)
 {
 	return 1U << binding->chunk_shift;
@@ -333,11 +339,6 @@ static inline void devmem_object_add(enum devmem_object object, long n)
 {
 	this_cpu_add(devmem_objects[object], n);
 }
-
-#define devmem_stat_add(binding, counter, n)	\
-	this_cpu_add((binding)->stats->counter, n)
-#define devmem_stat_inc(binding, counter)	\
-	this_cpu_inc((binding)->stats->counter)
 
 void devmem_stats_read(struct devmem_binding *binding, struct devmem_stats *sum);
 void devmem_stats_init(void);

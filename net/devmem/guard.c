@@ -68,7 +68,7 @@ static void devmem_guard_count_urg(const struct sock *sk)
 	ds = devmem_sk(sk);
 	flow = ds ? READ_ONCE(ds->flow) : NULL;
 	if (flow)
-		devmem_stat_inc(flow->binding, urg_cleared);
+		this_cpu_inc(flow->binding->stats->urg_cleared);
 }
 
 /* Make the segment an ordinary one. The flag shares a 16-bit word with doff. */
@@ -134,7 +134,7 @@ static unsigned int devmem_guard_forward(void *priv, struct sk_buff *skb,
 	if (likely(skb_frags_readable(skb)) ||
 	    !devmem_frag_find(skb, skb_headlen(skb), &piece))
 		return NF_ACCEPT;
-	devmem_stat_inc(piece.chunk->binding, forward_drops);
+	this_cpu_inc(piece.chunk->binding->stats->forward_drops);
 	return NF_DROP;
 }
 

@@ -106,23 +106,23 @@ static void devmem_place_count_fallback(struct devmem_flow *flow,
 	struct devmem_binding *binding = flow->binding;
 
 	WRITE_ONCE(flow->fallback_bytes, flow->fallback_bytes + len);
-	devmem_stat_inc(binding, fallback_packets);
-	devmem_stat_add(binding, fallback_bytes, len);
+	this_cpu_inc(binding->stats->fallback_packets);
+	this_cpu_add(binding->stats->fallback_bytes, len);
 	switch (err) {
 	case -ENOBUFS:
-		devmem_stat_inc(binding, fallback_exhausted);
+		this_cpu_inc(binding->stats->fallback_exhausted);
 		break;
 	case -ENOMEM:
-		devmem_stat_inc(binding, fallback_nomem);
+		this_cpu_inc(binding->stats->fallback_nomem);
 		break;
 	case -EPROTO:
-		devmem_stat_inc(binding, fallback_header);
+		this_cpu_inc(binding->stats->fallback_header);
 		break;
 	case -EHOSTUNREACH:
-		devmem_stat_inc(binding, fallback_route);
+		this_cpu_inc(binding->stats->fallback_route);
 		break;
 	default:
-		devmem_stat_inc(binding, fallback_inactive);
+		this_cpu_inc(binding->stats->fallback_inactive);
 		break;
 	}
 	trace_devmem_fallback(flow, len, err);
@@ -244,8 +244,8 @@ void devmem_rx_commit(struct devmem_rx *rx, struct sk_buff *skb)
 				   rx->seg[i].off, rx->seg[i].len);
 
 	WRITE_ONCE(flow->placed_bytes, flow->placed_bytes + rx->len);
-	devmem_stat_inc(flow->binding, placed_packets);
-	devmem_stat_add(flow->binding, placed_bytes, rx->len);
+	this_cpu_inc(flow->binding->stats->placed_packets);
+	this_cpu_add(flow->binding->stats->placed_bytes, rx->len);
 	trace_devmem_place(flow, rx->len, rx->nr_segs);
 	rx->nr_segs = 0;
 }

@@ -28,7 +28,9 @@
 #define NSDM_GPU_MAP_ODD_LEN	(1U << 3)	/* entries of odd length */
 #define NSDM_GPU_MAP_ODD_START	(1U << 4)	/* entries that begin at 512 */
 #define NSDM_GPU_MAP_NO_RAM	(1U << 5)	/* addresses beyond all memory */
-#define NSDM_GPU_MAP_SHORT	(1U << 6)	/* the last block is missing */
+#define NSDM_GPU_MAP_SHORT	(1U << 6)	/* the last block is missing; ENOMEM
+						 * if that is the only one
+						 */
 
 #define NSDM_GPU_FLAGS		((1U << 7) - 1)
 

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The dma-buf of a binding: attached, mapped, cut into chunks, and given back
+ * when the binding or the exporter wants it so. Never looks at the memory: only
+ * at DMA addresses. Knows nothing of queues, sockets or packets.
+ */
+#include <linux/dma-resv.h>
+#include <linux/log2.h>
+#include <linux/slab.h>
+
+#include "devmem.h"
+#include "trace.h"
+
+static void devmem_binding_unmap(struct devmem_binding *binding)
+{
+	dma_resv_assert_held(binding->dmabuf->resv);
+
+	if (!binding->sgt)
+		return;
+	dma_buf_unmap_attachment(binding->attach, binding->sgt, DMA_FROM_DEVICE);
+	binding->sgt = NULL;
+	if (IS_ENABLED(CONFIG_DMABUF_MOVE_NOTIFY))
+		dma_buf_unpin(binding->attach);
+}
+
+/* The exporter takes the memory back. When this returns no device writes to it
+ * any more and nothing of the mapping is left. Comes with the reservation lock
+ * held. Tokens stay, so that their holders can give them back in peace.
+ */
+static void devmem_binding_move_notify(struct dma_buf_attachment *attach)
+{
+	struct devmem_binding *binding = attach->importer_priv;
+
+	if (cmpxchg(&binding->state, NETDEV_DEVMEM_STATE_ACTIVE,
+		    NETDEV_DEVMEM_STATE_REVOKED) == NETDEV_DEVMEM_STATE_ACTIVE) {
+		trace_devmem_revoke(binding);
+		devmem_binding_event(binding, DEVMEM_EVENT_REVOKED);
+	}
+	synchronize_net();	/* (B) */
+	devmem_binding_unmap(binding);
+}
+
+static const struct dma_buf_attach_ops devmem_attach_ops = {
+	.allow_peer2peer = true,
+	.move_notify = devmem_binding_move_notify,
+};
+
+/* A maximal DMA-contiguous run of the buffer. */
+struct devmem_run {
+	u64 start;		/* offset in the dma-buf */
+	u64 len;
+	dma_addr_t addr;
+};
+
+typedef int (*devmem_run_fn)(struct devmem_binding *binding,
+			     const struct devmem_run *run,
+			     struct netlink_ext_ack *extack);
+
+/* Call @fn for each run of the first @size bytes of the mapping. */
+static int devmem_for_each_run(struct devmem_binding *binding, u64 size,
+			       devmem_run_fn fn, struct netlink_ext_ack *extack)
+{
+	struct devmem_run run = {};
+	struct scatterlist *sg;
+	u64 pos = 0;
+	int i, err;
+
+	for_each_sgtable_dma_sg(binding->sgt, sg, i) {
+		u64 len = min_t(u64, sg_dma_len(sg), size - pos);
+
+		if (!len)
+			continue;
+		if (run.len && run.addr + run.len == sg_dma_address(sg)) {
+			run.len += len;
+		} else {
+			if (run.len) {
+				err = fn(binding, &run, extack);
+				if (err)
+					return err;
+			}
+			run.start = pos;
+			run.len = len;
+			run.addr = sg_dma_address(sg);
+		}
+		pos += len;
+	}
+	if (pos < size) {
+		NL_SET_ERR_MSG_FMT(extack, "exporter mapped %llu of %llu bytes",
+				   pos, size);
+		return -EINVAL;
+	}
+	return fn(binding, &run, extack);
+}
+
+/* Refuse what the device cannot reach; lower binding->chunk_shift to what the
+ * run allows.
+ */
+static int devmem_run_check(struct devmem_binding *binding,
+			    const struct devmem_run *run,
+			    struct netlink_ext_ack *extack)
+{
+	const struct devmem_dev *ddev = binding->ddev;
+	u32 shift = __ffs64(run->start | run->len);
+
+	if (shift < DEVMEM_CHUNK_SHIFT_MIN) {
+		NL_SET_ERR_MSG_FMT(extack,
+				   "exporter mapped an odd piece: %llu bytes at offset %llu",
+				   run->len, run->start);
+		return -EINVAL;
+	}
+	if (ddev->ops->dma_ok &&
+	    !ddev->ops->dma_ok(ddev->netdev, run->addr, run->len)) {
+		NL_SET_ERR_MSG_FMT(extack,
+				   "device cannot reach %llu bytes at offset %llu",
+				   run->len, run->start);
+		return -EFAULT;
+	}
+	if (shift < binding->chunk_shift)
+		binding->chunk_shift = shift;
+	return 0;
+}
+
+static int devmem_run_fill(struct devmem_binding *binding,
+			   const struct devmem_run *run,
+			   struct netlink_ext_ack *extack)
+{
+	u32 chunk = run->start >> binding->chunk_shift;
+	u64 off;
+
+	for (off = 0; off < run->len; off += devmem_binding_chunk_size(binding))
+		binding->dma[chunk++] = run->addr + off;
+	return 0;
+}
+
+/* Cut the mapped buffer into chunks. Decides binding->chunk_shift. */
+static int devmem_binding_layout(struct devmem_binding *binding, u32 chunk_size,
+				 struct netlink_ext_ack *extack)
+{
+	u64 size = binding->dmabuf->size;
+	u32 want = chunk_size ? ilog2(chunk_size) : DEVMEM_CHUNK_SHIFT_DEFAULT;
+	int err;
+
+	if (!size) {
+		NL_SET_ERR_MSG(extack, "buffer of 0 bytes");
+		return -EINVAL;
+	}
+
+	if (chunk_size && size & (chunk_size - 1)) {
+		NL_SET_ERR_MSG_FMT(extack,
+				   "buffer of %llu bytes is no multiple of chunk size %u",
+				   size, chunk_size);
+		return -EINVAL;
+	}
+
+	binding->chunk_shift = want;
+	err = devmem_for_each_run(binding, size, devmem_run_check, extack);
+	if (err)
+		return err;
+	if (chunk_size && binding->chunk_shift < want) {
+		NL_SET_ERR_MSG_FMT(extack,
+				   "chunk size %u: buffer has pieces that allow %u at most",
+				   chunk_size, devmem_binding_chunk_size(binding));
+		return -EINVAL;
+	}
+	if (size >> binding->chunk_shift > DEVMEM_MAX_CHUNKS) {
+		NL_SET_ERR_MSG_FMT(extack,
+				   "%llu bytes in chunks of %u: more than %u chunks",
+				   size, devmem_binding_chunk_size(binding),
+				   DEVMEM_MAX_CHUNKS);
+		return -E2BIG;
+	}
+	binding->nr_chunks = size >> binding->chunk_shift;
+
+	binding->dma = kvmalloc_array(binding->nr_chunks, sizeof(*binding->dma),
+				      GFP_KERNEL_ACCOUNT);
+	binding->poison = devmem_frag_poison_alloc(binding->chunk_shift);
+	if (!binding->dma || !binding->poison || devmem_pool_init(binding)) {
+		NL_SET_ERR_MSG_FMT(extack, "no host memory to describe %u chunks of %u bytes",
+				   binding->nr_chunks,
+				   devmem_binding_chunk_size(binding));
+		return -ENOMEM;
+	}
+	return devmem_for_each_run(binding, size, devmem_run_fill, extack);
+}
+
+/* The reverse of devmem_binding_import(). The device does not write any more. */
+void devmem_binding_unimport(struct devmem_binding *binding)
+{
+	struct dma_buf *dmabuf = binding->dmabuf;
+
+	if (!dmabuf)
+		return;
+	if (binding->attach) {
+		dma_resv_lock(dmabuf->resv, NULL);
+		devmem_binding_unmap(binding);
+		dma_resv_unlock(dmabuf->resv);
+		dma_buf_detach(dmabuf, binding->attach);
+		binding->attach = NULL;
+	}
+	binding->dmabuf = NULL;
+	dma_buf_put(dmabuf);
+}
+
+static int devmem_binding_map(struct devmem_binding *binding, u32 chunk_size,
+			      struct netlink_ext_ack *extack)
+{
+	struct sg_table *sgt;
+	int err;
+
+	dma_resv_assert_held(binding->dmabuf->resv);
+
+	/* Payload is placed by a device that knows no page faults. */
+	if (IS_ENABLED(CONFIG_DMABUF_MOVE_NOTIFY)) {
+		err = dma_buf_pin(binding->attach);
+		if (err) {
+			NL_SET_ERR_MSG_FMT(extack, "exporter cannot pin the buffer: error %d",
+					   err);
+			return err;
+		}
+	}
+
+	sgt = dma_buf_map_attachment(binding->attach, DMA_FROM_DEVICE);
+	if (IS_ERR(sgt)) {
+		if (IS_ENABLED(CONFIG_DMABUF_MOVE_NOTIFY))
+			dma_buf_unpin(binding->attach);
+		NL_SET_ERR_MSG_FMT(extack, "exporter cannot map the buffer for %s: error %ld",
+				   binding->ddev->netdev->name, PTR_ERR(sgt));
+		return PTR_ERR(sgt);
+	}
+	binding->sgt = sgt;
+	return devmem_binding_layout(binding, chunk_size, extack);
+}
+
+/* Errors as for bind-rx, with @extack set. The caller holds a reference on the
+ * device and has taken no lock: the exporter may take its time.
+ */
+int devmem_binding_import(struct devmem_binding *binding, int fd, u32 chunk_size,
+			  struct netlink_ext_ack *extack)
+{
+	struct dma_buf_attachment *attach;
+	struct dma_buf *dmabuf;
+	long ret;
+	int err;
+
+	dmabuf = dma_buf_get(fd);
+	if (IS_ERR(dmabuf)) {
+		err = PTR_ERR(dmabuf);
+		NL_SET_ERR_MSG_FMT(extack, "fd %d is not %s", fd,
+				   err == -EBADF ? "open" : "a dma-buf");
+		return err;
+	}
+	binding->dmabuf = dmabuf;
+
+	attach = dma_buf_dynamic_attach(dmabuf, binding->ddev->dma_dev,
+					&devmem_attach_ops, binding);
+	if (IS_ERR(attach)) {
+		err = PTR_ERR(attach);
+		NL_SET_ERR_MSG_FMT(extack, "exporter %s refuses %s: error %d",
+				   dmabuf->exp_name,
+				   binding->ddev->netdev->name, err);
+		goto err_unimport;
+	}
+	binding->attach = attach;
+
+	dma_resv_lock(dmabuf->resv, NULL);
+	err = devmem_binding_map(binding, chunk_size, extack);
+	dma_resv_unlock(dmabuf->resv);
+	if (err)
+		goto err_unimport;
+
+	/* whoever still uses the buffer finishes first */
+	ret = dma_resv_wait_timeout(dmabuf->resv, dma_resv_usage_rw(true), true,
+				    MAX_SCHEDULE_TIMEOUT);
+	if (ret < 0) {
+		err = ret;
+		NL_SET_ERR_MSG(extack, "interrupted while the exporter still used the buffer");
+		goto err_unimport;
+	}
+	return 0;
+
+err_unimport:
+	devmem_binding_unimport(binding);
+	return err;
+}
