@@ -300,12 +300,15 @@ static int nd_setup(struct nd_work *w)
 			return nd_rx_fail(w->rx, ND_FAIL);
 		}
 	}
+	if (nd_attach(w))
+		return -1;
+	/* It widens the window: not before the window leads to our buffer. */
 	if (cfg->lowat && setsockopt(w->rx->sock, SOL_SOCKET, SO_RCVLOWAT,
 				     &cfg->lowat, sizeof(cfg->lowat))) {
 		nd_err("--lowat %d: %s", cfg->lowat, strerror(errno));
 		return nd_rx_fail(w->rx, ND_FAIL);
 	}
-	return nd_attach(w);
+	return 0;
 }
 
 /* All tokens back, and did the kernel count what we counted? */
