@@ -6,6 +6,7 @@
  *
  * The fake hardware cheats: its video memory is ordinary memory.
  */
+#include <linux/bits.h>
 #include <linux/dma-buf.h>
 #include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
@@ -25,7 +26,7 @@
 #define NSDM_GPU_MAP_ADDR	(NSDM_GPU_MAP_ODD_LEN | \
 				 NSDM_GPU_MAP_ODD_START | NSDM_GPU_MAP_NO_RAM)
 #define NSDM_GPU_ODD		512
-#define NSDM_GPU_NO_RAM_ADDR	(1ULL << 50)
+#define NSDM_GPU_NO_RAM_ADDR	BIT_ULL(50)
 
 /* Live objects: for tests that look for leaks. */
 static atomic_t nsdm_gpu_nr_buffers = ATOMIC_INIT(0);

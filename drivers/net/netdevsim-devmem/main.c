@@ -111,7 +111,7 @@ static void nsdm_dellink(struct net_device *dev, struct list_head *head)
 static struct net *nsdm_get_link_net(const struct net_device *dev)
 {
 	const struct nsdm *nd = netdev_priv(dev);
-	struct net_device *peer = rtnl_dereference(nd->peer);
+	struct net_device *peer = rcu_dereference_rtnl(nd->peer);
 
 	return dev_net(peer ?: dev);
 }

@@ -78,8 +78,10 @@ static int nsdm_queues_alloc(struct nsdm *nd)
 	struct net_device *dev = nd->dev;
 	u32 i;
 
-	nd->rxq = kvcalloc(dev->num_rx_queues, sizeof(*nd->rxq), GFP_KERNEL);
-	nd->txq = kvcalloc(dev->num_tx_queues, sizeof(*nd->txq), GFP_KERNEL);
+	nd->rxq = kvcalloc(dev->num_rx_queues, sizeof(*nd->rxq),
+			   GFP_KERNEL_ACCOUNT);
+	nd->txq = kvcalloc(dev->num_tx_queues, sizeof(*nd->txq),
+			   GFP_KERNEL_ACCOUNT);
 	if (!nd->rxq || !nd->txq) {
 		kvfree(nd->rxq);
 		kvfree(nd->txq);

@@ -139,7 +139,7 @@ struct nsdm_rxq {
 	u32 index;
 	struct napi_struct napi;
 
-	spinlock_t lock;
+	spinlock_t lock;	/* protects next 3 fields */
 	struct sk_buff_head wire;
 	u64 waiters;
 	bool active;
