@@ -27,7 +27,7 @@
  *	devmem_attach(sock, res.id, devmem_buf_fd(buf), 0);
  *	devmem_msg_alloc(&msg, 1 << 20, 64, 0);
  *	devmem_tokens_alloc(&tokens, sock, 0);
- *	while (devmem_recv(sock, msg, 0) > 0)
+ *	while (devmem_recv(sock, msg, 0) > 0) {
  *		while (devmem_msg_next(msg, &piece))
  *			if (piece.type == DEVMEM_PIECE_DMABUF) {
  *				... use piece.size bytes at piece.offset ...
@@ -35,7 +35,8 @@
  *			} else {
  *				... use piece.size bytes at piece.data ...
  *			}
- *	devmem_tokens_flush(tokens);
+ *		devmem_tokens_flush(tokens);
+ *	}
  */
 #ifndef LIBDEVMEM_H
 #define LIBDEVMEM_H
