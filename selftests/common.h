@@ -58,6 +58,11 @@ enum side { RECEIVER, SENDER };
  */
 void env_setup(unsigned int nr_queues);
 
+/* Have the sender wait long before it retransmits: for tests that count packets
+ * or pieces, which must not depend on how busy the machine is.
+ */
+void env_patient(void);
+
 /* Go to the network namespace of one of them. Sockets stay where they were
  * made.
  */
@@ -211,7 +216,8 @@ void rx_free(struct rx *rx);
 /* One recvmsg() with @flags and MSG_SOCK_DEVMEM. Every byte it reports is
  * compared with the pattern, and everything it reports with what the ABI says.
  * Returns the number of bytes, or -errno. With MSG_PEEK the bytes are those at
- * @pos, and nothing is counted or held.
+ * @pos, and nothing is counted or held. With MSG_TRUNC there is nothing to
+ * compare.
  */
 ssize_t rx_recv(struct rx *rx, int flags);
 
@@ -226,6 +232,9 @@ void rx_eof(struct rx *rx);
 
 /* Wait until poll() reports POLLIN. */
 void rx_wait(const struct rx *rx);
+
+/* Wait until exactly @bytes are in the receive queue. */
+void rx_queued(const struct rx *rx, uint64_t bytes);
 
 /* Give all tokens back. Each must count. */
 void rx_return(struct rx *rx);

@@ -185,6 +185,19 @@ static void side_up(enum side side)
 	ip_batch(NS_NAME(side), lines);
 }
 
+static int write_file(const char *path, const char *value)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, value, strlen(value)) < 0)
+		err = -errno;
+	close(fd);
+	return err;
+}
+
 void env_setup(unsigned int nr_queues)
 {
 	char lines[512];
@@ -207,17 +220,19 @@ void env_setup(unsigned int nr_queues)
 	env_enter(RECEIVER);
 }
 
-static int write_file(const char *path, const char *value)
+void env_patient(void)
 {
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	int err = 0;
+	int err;
 
-	if (fd < 0)
-		return -errno;
-	if (write(fd, value, strlen(value)) < 0)
-		err = -errno;
-	close(fd);
-	return err;
+	env_enter(SENDER);
+	err = write_file("/proc/sys/net/ipv4/tcp_early_retrans", "0");
+	env_enter(RECEIVER);
+	if (err)
+		fail("tcp_early_retrans: %s", strerror(-err));
+	must_cmd("ip -n %s route replace 10.9.0.0/24 dev %s src %s rto_min 5s",
+		 NS_NAME(SENDER), DEV_NAME(SENDER), ADDR4(SENDER));
+	must_cmd("ip -n %s -6 route replace fd09::/64 dev %s metric 256 rto_min 5s",
+		 NS_NAME(SENDER), DEV_NAME(SENDER));
 }
 
 /* sysfs shows the network namespace that it was mounted in. */

@@ -6,9 +6,11 @@
  * know how the connection came about.
  */
 #include <errno.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "common.h"
@@ -168,7 +170,8 @@ static ssize_t receive(struct rx *rx, int flags, uint64_t pos)
 		return n;
 	}
 	if (flags & MSG_TRUNC) {
-		rx->pos += (uint64_t)n;
+		if (!(flags & MSG_PEEK))
+			rx->pos += (uint64_t)n;
 		return n;
 	}
 	if (rx->b && devmem_buf_sync(rx->b->buf, DEVMEM_SYNC_START | DEVMEM_SYNC_READ))
@@ -206,6 +209,16 @@ void rx_wait(const struct rx *rx)
 	if (!n)
 		fail("nothing to read for %d ms at byte %llu", rx->timeout_ms,
 		     (unsigned long long)rx->pos);
+}
+
+void rx_queued(const struct rx *rx, uint64_t bytes)
+{
+	int inq = 0;
+
+	if (!within(rx->timeout_ms, !ioctl(rx->sock, SIOCINQ, &inq) &&
+		    (uint64_t)inq == bytes))
+		fail("%d bytes are queued, should be %llu", inq,
+		     (unsigned long long)bytes);
 }
 
 void rx_all(struct rx *rx, uint64_t bytes)
