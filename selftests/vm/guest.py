@@ -20,7 +20,7 @@ ACCEL = {
     "tcg": ["-accel", "tcg,thread=multi", "-cpu", "max,-erms,-fsrm,-cx16"],
 }
 CMDLINE = ("console=ttyS0 quiet loglevel=4 panic=-1 oops=panic nokaslr mitigations=off "
-           "no_timer_check log_buf_len=4M hugepages=64 random.trust_cpu=on")
+           "no_timer_check tsc=reliable log_buf_len=4M hugepages=64 random.trust_cpu=on")
 
 
 class Died(Exception):
@@ -31,7 +31,8 @@ class Guest:
     def __init__(self, kernel, initramfs, work, accel, memory=2048):
         self.console_path = os.path.join(work, "console.log")
         self.work = work
-        command = [QEMU, *ACCEL[accel], "-smp", "2", "-m", str(memory),
+        # It must not outlive this program, however that ends.
+        command = ["setpriv", "--pdeathsig", "KILL", QEMU, *ACCEL[accel], "-smp", "2", "-m", str(memory),
                    "-nodefaults", "-display", "none", "-no-reboot",
                    "-kernel", os.path.join(kernel, "vmlinuz"), "-initrd", initramfs,
                    "-append", CMDLINE, "-serial", f"file:{self.console_path}",

@@ -144,7 +144,9 @@ class Report:
         self.finish()
 
     def summary(self):
-        """The last line, and whether all is well."""
+        """What failed, the last line, and whether all is well."""
+        for text in (t for f in self.files for w, t in f.cases if w == "fail"):
+            self.out(f"# failed: {text}")
         totals = {w: sum(f.count(w) for f in self.files) for w in ("pass", "fail", "skip")}
         self.out(f"{totals['pass']} passed, {totals['fail']} failed, {totals['skip']} skipped")
         return totals["fail"] == 0 and totals["pass"] > 0
