@@ -331,7 +331,7 @@ void __devmem_binding_unbind(struct devmem_binding *binding)
 
 	if (!binding->bound)
 		return;
-	binding->bound = false;
+	WRITE_ONCE(binding->bound, false);
 	list_del_init(&binding->dev_node);
 	WRITE_ONCE(binding->state, NETDEV_DEVMEM_STATE_CLOSING);
 

@@ -139,7 +139,7 @@ struct devmem_binding {
 	struct devmem_pool pool;
 	struct devmem_stats __percpu *stats;
 
-	bool bound;			/* protected by ddev->lock, as the next 4 */
+	bool bound;			/* written under ddev->lock, as the next 4 */
 	u32 next_queue;			/* round robin of flows */
 	u32 nr_flows;
 	struct list_head dev_node;	/* devmem_dev.bindings */

@@ -105,7 +105,8 @@ static int devmem_nl_fill(struct sk_buff *skb, struct devmem_binding *binding,
 	if (!hdr)
 		return -EMSGSIZE;
 
-	for (i = 0; i < binding->nr_queues; i++)
+	/* queues that were given back are not the binding's any more */
+	for (i = 0; READ_ONCE(binding->bound) && i < binding->nr_queues; i++)
 		if (nla_put_u32(skb, NETDEV_DEVMEM_A_BINDING_QUEUE,
 				binding->queues[i]))
 			goto err_cancel;

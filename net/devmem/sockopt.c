@@ -19,9 +19,6 @@ static int devmem_attach_to(struct sock *sk, struct devmem_sock *ds,
 	struct devmem_flow *flow;
 	int err;
 
-	if (binding->net_cookie != sock_net(sk)->net_cookie)
-		return -ENOENT;
-
 	flow = devmem_flow_create(binding, sk);
 	if (!flow)
 		return -ENOMEM;
@@ -50,12 +47,57 @@ static int devmem_attach_settle(struct sock *sk, struct devmem_sock *ds)
 	return tcp_sk(sk)->urg_data ? -EBUSY : 0;
 }
 
+/* Does the connection come in through the binding's device? The SYN-ACK of an
+ * active open may have lost its route in the backlog: then the way out tells.
+ * Placing looks at the input route of each packet anyway.
+ */
 static int devmem_attach_route(struct sock *sk, const struct devmem_binding *binding)
 {
-	if (!rcu_access_pointer(sk->sk_rx_dst) ||
-	    sk->sk_rx_dst_ifindex != binding->ifindex)
-		return -ENETUNREACH;
-	return 0;
+	const struct dst_entry *dst;
+	int ifindex = 0;
+
+	if (rcu_access_pointer(sk->sk_rx_dst)) {
+		ifindex = sk->sk_rx_dst_ifindex;
+	} else {
+		rcu_read_lock();
+		dst = __sk_dst_get(sk);
+		if (dst)
+			ifindex = READ_ONCE(dst->dev)->ifindex;
+		rcu_read_unlock();
+	}
+	return ifindex == binding->ifindex ? 0 : -ENETUNREACH;
+}
+
+/* The struct as this kernel knows it; what the caller knows beyond must be 0. */
+static int devmem_attach_copy(struct devmem_attach *attach, sockptr_t optval,
+			      unsigned int optlen)
+{
+	int ret;
+
+	if (optlen < DEVMEM_ATTACH_SIZE_VER0)
+		return -EINVAL;
+	/* copy_struct_from_sockptr() of 6.12 does not look at the tail */
+	if (optlen > sizeof(*attach)) {
+		ret = check_zeroed_sockptr(optval, sizeof(*attach),
+					   optlen - sizeof(*attach));
+		if (ret <= 0)
+			return ret ?: -E2BIG;
+	}
+	if (copy_from_sockptr(attach, optval, sizeof(*attach)))
+		return -EFAULT;
+	return attach->flags || attach->reserved ? -EINVAL : 0;
+}
+
+/* A binding of the socket's network namespace, with a reference. */
+static struct devmem_binding *devmem_attach_lookup(const struct sock *sk, u32 id)
+{
+	struct devmem_binding *binding = devmem_binding_lookup(id);
+
+	if (binding && binding->net_cookie != sock_net(sk)->net_cookie) {
+		devmem_binding_put(binding);
+		return NULL;
+	}
+	return binding;
 }
 
 static int devmem_attach(struct sock *sk, sockptr_t optval, unsigned int optlen)
@@ -66,13 +108,11 @@ static int devmem_attach(struct sock *sk, sockptr_t optval, unsigned int optlen)
 	struct dma_buf *dmabuf;
 	int err;
 
-	if (optlen < DEVMEM_ATTACH_SIZE_VER0)
-		return -EINVAL;
-	err = copy_struct_from_sockptr(&attach, sizeof(attach), optval, optlen);
+	/* a struct that has grown takes what older callers leave out as 0 */
+	BUILD_BUG_ON(sizeof(attach) != DEVMEM_ATTACH_SIZE_VER0);
+	err = devmem_attach_copy(&attach, optval, optlen);
 	if (err)
 		return err;
-	if (attach.flags || attach.reserved)
-		return -EINVAL;
 	if (ds->flow)
 		return -EISCONN;
 
@@ -82,7 +122,7 @@ static int devmem_attach(struct sock *sk, sockptr_t optval, unsigned int optlen)
 		return PTR_ERR(dmabuf);
 	dma_buf_put(dmabuf);
 
-	binding = devmem_binding_lookup(attach.binding_id);
+	binding = devmem_attach_lookup(sk, attach.binding_id);
 	if (!binding)
 		return -ENOENT;
 
