@@ -170,6 +170,18 @@ int devmem_rx_reserve(struct devmem_flow *flow, const struct sk_buff *skb,
 		      unsigned int len, struct devmem_rx *rx);
 
 /**
+ * devmem_rx_skip() - the driver does not even ask for room
+ * @flow: the flow whose rule matched
+ * @len: payload bytes of the packet
+ *
+ * For a packet of the flow that the driver knows it cannot place: its checksum
+ * is wrong, say, or it has IP options. Counts it as fallen back
+ * to host memory, so that a flow's counters add up. NAPI context of the rule's
+ * queue, RCU read side.
+ */
+void devmem_rx_skip(struct devmem_flow *flow, unsigned int len);
+
+/**
  * devmem_rx_commit() - the payload is in place: make @skb the placed packet
  * @rx: from devmem_rx_reserve()
  * @skb: the headers given to devmem_rx_reserve(); its length grows by @rx->len

@@ -212,6 +212,12 @@ int devmem_rx_reserve(struct devmem_flow *flow, const struct sk_buff *skb,
 }
 EXPORT_SYMBOL_GPL(devmem_rx_reserve);
 
+void devmem_rx_skip(struct devmem_flow *flow, unsigned int len)
+{
+	devmem_place_count_fallback(flow, len, -EPROTO);
+}
+EXPORT_SYMBOL_GPL(devmem_rx_skip);
+
 /* The cursor moves to the end of the last piece. A full chunk is let go. */
 static void devmem_place_advance(struct devmem_flow *flow,
 				 struct devmem_chunk *chunk, u32 off)

@@ -188,6 +188,7 @@ static bool nsdm_rx_place(struct nsdm_rxq *q, struct sk_buff *skb,
 	}
 	if (!(cb->flags & NSDM_PKT_PLAIN) || skb->pkt_type != PACKET_HOST ||
 	    skb->ip_summed != CHECKSUM_UNNECESSARY) {
+		devmem_rx_skip(rule->flow, len);
 		nsdm_rx_count(q, NSDM_RX_FALLBACK_PACKET, 1);
 		return false;
 	}
