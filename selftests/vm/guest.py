@@ -19,8 +19,8 @@ ACCEL = {
     "kvm": ["-accel", "kvm", "-cpu", "host"],
     "tcg": ["-accel", "tcg,thread=multi", "-cpu", "max,-erms,-fsrm,-cx16"],
 }
-CMDLINE = ("console=ttyS0 quiet loglevel=4 panic=-1 oops=panic nokaslr mitigations=off "
-           "no_timer_check tsc=reliable log_buf_len=4M hugepages=64 random.trust_cpu=on")
+CMDLINE = ("console=ttyS0 quiet loglevel=4 log_buf_len=4M panic=-1 oops=panic nokaslr "
+           "mitigations=off no_timer_check tsc=reliable random.trust_cpu=on hugepages=64")
 
 
 class Died(Exception):
@@ -32,8 +32,8 @@ class Guest:
         self.console_path = os.path.join(work, "console.log")
         self.work = work
         # It must not outlive this program, however that ends.
-        command = ["setpriv", "--pdeathsig", "KILL", QEMU, *ACCEL[accel], "-smp", "2", "-m", str(memory),
-                   "-nodefaults", "-display", "none", "-no-reboot",
+        command = ["setpriv", "--pdeathsig", "KILL", QEMU, *ACCEL[accel],
+                   "-smp", "2", "-m", str(memory), "-nodefaults", "-display", "none", "-no-reboot",
                    "-kernel", os.path.join(kernel, "vmlinuz"), "-initrd", initramfs,
                    "-append", CMDLINE, "-serial", f"file:{self.console_path}",
                    "-device", "virtio-serial-pci",

@@ -143,6 +143,9 @@ class Report:
         self.flush_cases()
         self.finish()
 
+    def failed(self):
+        return any(f.failed() for f in self.files)
+
     def summary(self):
         """What failed, the last line, and whether all is well."""
         for text in (t for f in self.files for w, t in f.cases if w == "fail"):
