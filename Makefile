@@ -22,7 +22,7 @@ RUNNING := $(shell uname -r)
 RUNNING_OK := $(and $(wildcard /lib/modules/$(RUNNING)/build/Makefile),$(shell \
 	printf '6.12\n%s\n' '$(RUNNING)' | sort -VC && echo yes))
 KDIR ?= $(if $(RUNNING_OK),/lib/modules/$(RUNNING)/build,$(CURDIR)/$(VM_KERNEL)/headers)
-kernel_tag = $(notdir $(patsubst %/build,%,$(patsubst %/,%,$(1))))
+kernel_tag = $(subst /,_,$(patsubst /%,%,$(patsubst $(CURDIR)/build/%,%,$(1))))
 KDIR_OUT = $(CURDIR)/build/modules-$(call kernel_tag,$(KDIR))
 VM_OUT = $(CURDIR)/build/modules-vm-$(notdir $(VM_KERNEL))
 
@@ -88,7 +88,7 @@ distclean: ## remove build/ altogether
 
 help: ## this list
 	@awk -F ':.*## |^## ' '/^## / { print "\n" $$2 ":" } \
-		/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+		/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1 == "all" ? "" : $$1, $$2 }' Makefile
 	@printf '\nvariables:\n'
 	@printf '  %-15s %s\n' 'T="a b:case"' 'which self-tests, by file name without suffix, with an optional case' \
 		"CMD='...'" 'what "make vm" runs' \
@@ -96,7 +96,7 @@ help: ## this list
 		'KERNEL=SERIES' 'kernel of the virtual machine: 6.12, or a directory with one' \
 		'V=1' 'show the commands'
 
-## what the verbs stand on
+# what the verbs stand on
 
 vm-ready: setup-build setup-vm vm-kernel vm-qemu
 	$(Q)scripts/build-modules $(VM_KERNEL)/headers $(VM_OUT)

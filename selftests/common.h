@@ -185,6 +185,7 @@ struct rx {
 	size_t linear_size;
 	size_t control_size;
 	bool keep;		/* rx_all() and rx_eof() give no tokens back */
+	bool plain;		/* no ULP yet: bytes without a description are fine */
 	int timeout_ms;		/* of rx_all() and rx_eof(), for each call: 10000 */
 
 	/* the last call */

@@ -129,6 +129,12 @@ static void walk(struct rx *rx, size_t n, uint64_t pos, bool peek)
 			linear += p->size;
 		}
 	}
+	if (rx->plain && n && !rx->nr_last) {
+		p = &rx->last[rx->nr_last++];
+		*p = (struct rx_piece) { .pos = pos, .size = (uint32_t)n };
+		compare(rx, rx->linear, p, "the iovec");
+		sum = linear = n;
+	}
 	check_cmp(linear, <=, rx->linear_size);
 	check_eq(sum, n);
 }

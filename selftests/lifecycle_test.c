@@ -408,10 +408,12 @@ static void disconnect_and_connect_again(void)
 	rx.keep = true;
 	send_pattern(c.tx, 50000, 0, SEED, 5000);
 	rx_all(&rx, 50000);
-	check_eq(rx.placed, 50000);
+	/* the input route of an active open may come with its first segments */
+	check_cmp(rx.placed, >=, 50000 - 2 * 5000);
 	must(connect(c.rx, &nowhere, sizeof(nowhere)));
 	check(within(2000, !live_object("flows") && !live_object("rules")));
 	rx_check_held(&rx);
+	check_eq(rx_recv(&rx, MSG_DONTWAIT), -ECONNRESET);
 	check_eq(rx_recv(&rx, MSG_DONTWAIT), -ENOTCONN);
 	check_eq(devmem_attach(c.rx, b.res.id, devmem_buf_fd(b.buf), 0), -ENOTCONN);
 	check_errno(listen(c.rx, 1), EINVAL);
@@ -431,7 +433,7 @@ static void disconnect_and_connect_again(void)
 	rx_all(&again, STREAM);
 	rx_eof(&again);
 	test_join(pid);
-	check_eq(again.placed, STREAM);
+	check_cmp(again.placed, >=, STREAM - 2 * 4000);
 	/* tokens of the first connection were kept, and count still */
 	rx_check_held(&rx);
 	rx_return(&rx);

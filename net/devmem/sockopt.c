@@ -135,19 +135,19 @@ static int devmem_attach(struct sock *sk, sockptr_t optval, unsigned int optlen)
 
 static int devmem_dontneed(struct sock *sk, sockptr_t optval, unsigned int optlen)
 {
-	struct dmabuf_token ranges[DEVMEM_MAX_DONTNEED_RANGES];
 	u32 left = DEVMEM_MAX_DONTNEED_TOKENS;
 	struct devmem_tokens *tokens;
+	struct dmabuf_token *ranges;
 	unsigned int i, nr;
 	u32 count;
 	int done = 0;
 
-	BUILD_BUG_ON(sizeof(ranges) > 1024);
-
-	if (!optlen || optlen % sizeof(*ranges) || optlen > sizeof(ranges))
+	if (!optlen || optlen % sizeof(*ranges) ||
+	    optlen / sizeof(*ranges) > DEVMEM_MAX_DONTNEED_RANGES)
 		return -EINVAL;
-	if (copy_from_sockptr(ranges, optval, optlen))
-		return -EFAULT;
+	ranges = memdup_sockptr(optval, optlen);
+	if (IS_ERR(ranges))
+		return PTR_ERR(ranges);
 
 	tokens = &devmem_sk(sk)->tokens;
 	nr = optlen / sizeof(*ranges);
@@ -156,6 +156,7 @@ static int devmem_dontneed(struct sock *sk, sockptr_t optval, unsigned int optle
 		done += devmem_tokens_release(tokens, ranges[i].token_start, count);
 		left -= count;
 	}
+	kfree(ranges);
 	return done;
 }
 
