@@ -227,6 +227,33 @@ static void backlog(void)
 	all_right(bytes);
 }
 
+/* Fills the buffer and empties it all the time, while packets get lost. */
+static void exhausted_on_a_bad_wire(void)
+{
+	const uint64_t bytes = 3 << 20;
+	pid_t pid;
+
+	defer(no_impairments, NULL);
+	impair(RECEIVER, "loss", 10000);
+	impair(RECEIVER, "reorder", 50000);
+	bind_buffer(&b, DEVMEM_BUF_HEAP, 64 << 10, 4096);
+	connect_pair(&c, AF_INET);
+	attach(c.rx, &b);
+	rx_init(&rx, c.rx, &b, SEED);
+	rx.keep = true;
+	pid = send_start(&c, bytes, SEED, 4000, SEND_SHUTDOWN);
+	while (rx.bytes < bytes) {
+		rx_all(&rx, bytes - rx.bytes < 77777 ? bytes - rx.bytes : 77777);
+		rx_check_held(&rx);
+		rx_return(&rx);
+	}
+	rx_eof(&rx);
+	test_join(pid);
+	check_cmp(rx.placed, >, 0);
+	check_cmp(rx.host, >, 0);
+	rx_check_info(&rx);
+}
+
 /* The link goes down and comes back: what was under way is lost. */
 static void link_bounces(void)
 {
@@ -266,6 +293,7 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(rcvbuf_4k_with_loss),
 	KTAP_CASE(rcvbuf_shrinks),
 	KTAP_CASE(backlog),
+	KTAP_CASE(exhausted_on_a_bad_wire),
 	KTAP_CASE(link_bounces),
 };
 

@@ -285,39 +285,6 @@ static void one_chunk(void)
 	rx_check_info(&rx);
 }
 
-/* Fills up and empties all the time, while packets get lost. */
-static void no_impairments(void *arg)
-{
-	(void)arg;
-	impair_none(RECEIVER);
-}
-
-static void exhausted_on_a_bad_wire(void)
-{
-	const uint64_t bytes = 3 << 20;
-	pid_t pid;
-
-	defer(no_impairments, NULL);
-	impair(RECEIVER, "loss", 10000);
-	impair(RECEIVER, "reorder", 50000);
-	bind_buffer(&b, DEVMEM_BUF_HEAP, 64 << 10, 4096);
-	connect_pair(&c, AF_INET);
-	attach(c.rx, &b);
-	rx_init(&rx, c.rx, &b, SEED);
-	rx.keep = true;
-	pid = send_start(&c, bytes, SEED, 4000, SEND_SHUTDOWN);
-	while (rx.bytes < bytes) {
-		rx_all(&rx, bytes - rx.bytes < 77777 ? bytes - rx.bytes : 77777);
-		rx_check_held(&rx);
-		rx_return(&rx);
-	}
-	rx_eof(&rx);
-	test_join(pid);
-	check_cmp(rx.placed, >, 0);
-	check_cmp(rx.host, >, 0);
-	rx_check_info(&rx);
-}
-
 /* Both ends receive into device memory, each on its own device. */
 static void both_ends_attached(void)
 {
@@ -377,7 +344,6 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(exhausted),
 	KTAP_CASE(a_hoarder),
 	KTAP_CASE(one_chunk),
-	KTAP_CASE(exhausted_on_a_bad_wire, .timeout = 40),
 	KTAP_CASE(both_ends_attached),
 };
 
