@@ -18,7 +18,7 @@ EXPECTED = {
     "f_status_test": "exits with 0, not 139",
     "g_objects_test": "no live objects",
     "h_leak_test": "modules unload",
-    "i_hang_test": "finishes within 2 s",
+    "i_hang_test": "finishes within 4 s",
     "j_panic_test": "the guest died",
 }
 
@@ -29,7 +29,7 @@ export MODULES=sch_netem OBJECTS=/run/objects SETTLE=3
 mkdir -p $OBJECTS/sch_netem
 echo "binding 0" > $OBJECTS/sch_netem/objects
 """
-TIMEOUT = 2
+TIMEOUT = 4
 
 
 def fixtures():
