@@ -174,10 +174,10 @@ int devmem_rx_reserve(struct devmem_flow *flow, const struct sk_buff *skb,
  * @flow: the flow whose rule matched
  * @len: payload bytes of the packet
  *
- * For a packet of the flow that the driver knows it cannot place: its checksum
- * is wrong, say, or it has IP options. Counts it as fallen back
- * to host memory, so that a flow's counters add up. NAPI context of the rule's
- * queue, RCU read side.
+ * For a packet of the flow that the driver knows it cannot place: it has IP
+ * options, say. Counts it as fallen back to host memory. Not for packets that
+ * the stack will drop, such as those with a wrong checksum. NAPI context of
+ * the rule's queue, RCU read side.
  */
 void devmem_rx_skip(struct devmem_flow *flow, unsigned int len);
 

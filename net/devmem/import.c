@@ -57,8 +57,8 @@ typedef int (*devmem_run_fn)(struct devmem_binding *binding,
 			     struct netlink_ext_ack *extack);
 
 /* Call @fn for each run of the first @size bytes of the mapping. */
-static int devmem_for_each_run(struct devmem_binding *binding, u64 size,
-			       devmem_run_fn fn, struct netlink_ext_ack *extack)
+static int devmem_run_walk(struct devmem_binding *binding, u64 size,
+			   devmem_run_fn fn, struct netlink_ext_ack *extack)
 {
 	struct devmem_run run = {};
 	struct scatterlist *sg;
@@ -153,7 +153,7 @@ static int devmem_binding_layout(struct devmem_binding *binding, u32 chunk_size,
 	}
 
 	binding->chunk_shift = want;
-	err = devmem_for_each_run(binding, size, devmem_run_check, extack);
+	err = devmem_run_walk(binding, size, devmem_run_check, extack);
 	if (err)
 		return err;
 	if (chunk_size && binding->chunk_shift < want) {
@@ -180,7 +180,7 @@ static int devmem_binding_layout(struct devmem_binding *binding, u32 chunk_size,
 				   devmem_binding_chunk_size(binding));
 		return -ENOMEM;
 	}
-	return devmem_for_each_run(binding, size, devmem_run_fill, extack);
+	return devmem_run_walk(binding, size, devmem_run_fill, extack);
 }
 
 /* The reverse of devmem_binding_import(). The device does not write any more. */

@@ -124,6 +124,14 @@ static void nsdm_rx_csum(struct nsdm_rxq *q, struct sk_buff *skb,
 		skb->ip_summed = CHECKSUM_UNNECESSARY;
 }
 
+/* Has the hardware looked at the checksum, and was it wrong? */
+static bool nsdm_rx_csum_wrong(const struct nsdm_rxq *q,
+			       const struct sk_buff *skb)
+{
+	return skb->ip_summed != CHECKSUM_UNNECESSARY &&
+	       q->nd->dev->features & NETIF_F_RXCSUM;
+}
+
 /* Payload to host memory. */
 static bool nsdm_rx_host(struct nsdm_rxq *q, struct sk_buff *skb,
 			 const struct sk_buff *wire, unsigned int off)
@@ -186,8 +194,12 @@ static bool nsdm_rx_place(struct nsdm_rxq *q, struct sk_buff *skb,
 		nsdm_rx_count(q, NSDM_RX_STRAYS, 1);
 		return false;
 	}
-	if (!(cb->flags & NSDM_PKT_PLAIN) || skb->pkt_type != PACKET_HOST ||
-	    skb->ip_summed != CHECKSUM_UNNECESSARY) {
+	if (skb->pkt_type != PACKET_HOST || nsdm_rx_csum_wrong(q, skb)) {
+		/* the stack will drop it */
+		nsdm_rx_count(q, NSDM_RX_FALLBACK_PACKET, 1);
+		return false;
+	}
+	if (!(cb->flags & NSDM_PKT_PLAIN)) {
 		devmem_rx_skip(rule->flow, len);
 		nsdm_rx_count(q, NSDM_RX_FALLBACK_PACKET, 1);
 		return false;
