@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Those who listen in: packet taps on the receiving interface, a mirror, filters
+ * on the socket. That they see no byte of what was placed, take nothing away,
+ * and bring nobody down. Must not know of tokens or control messages.
+ */
+#include <arpa/inet.h>
+#include <linux/filter.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <netinet/ip.h>
+#include <netinet/ip6.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/mman.h>
+
+#include "common.h"
+
+#define SEED		0x7a9
+#define BYTES		(2U << 20)
+#define FRAME		(1U << 17)	/* holds a super-packet */
+#define FRAMES		32U
+
+static struct bound b;
+static struct conn c;
+static struct rx rx;
+
+static void open_stream(int family)
+{
+	bind_buffer(&b, DEVMEM_BUF_HEAP, 8 << 20, 0);
+	connect_pair(&c, family);
+	attach(c.rx, &b);
+	rx_init(&rx, c.rx, &b, SEED);
+}
+
+/* A tap sees everything from before the first byte of the stream on. */
+static int open_tap(const char *dev)
+{
+	struct sockaddr_ll ll = {
+		.sll_family = AF_PACKET,
+		.sll_protocol = htons(ETH_P_ALL),
+		.sll_ifindex = (int)if_nametoindex(dev),
+	};
+	int fd = must(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
+
+	check_cmp(ll.sll_ifindex, >, 0);
+	must(bind(fd, (struct sockaddr *)&ll, sizeof(ll)));
+	return fd;
+}
+
+/* Where the TCP payload of a packet begins and ends, by its headers. False: it
+ * has none, or is not TCP. @len bytes of it are known.
+ */
+static bool payload(const unsigned char *p, size_t len, size_t *begin, size_t *end)
+{
+	const struct ethhdr *eth = (const struct ethhdr *)p;
+	const struct iphdr *ip = (const void *)(eth + 1);
+	const struct ip6_hdr *ip6 = (const void *)(eth + 1);
+	size_t off = sizeof(*eth);
+
+	if (len >= off + sizeof(*ip) && eth->h_proto == htons(ETH_P_IP)) {
+		if (ip->protocol != IPPROTO_TCP)
+			return false;
+		*end = off + ntohs(ip->tot_len);
+		off += ip->ihl * 4U;
+	} else if (len >= off + sizeof(*ip6) && eth->h_proto == htons(ETH_P_IPV6)) {
+		if (ip6->ip6_nxt != IPPROTO_TCP)
+			return false;
+		*end = off + sizeof(*ip6) + ntohs(ip6->ip6_plen);
+		off += sizeof(*ip6);
+	} else {
+		return false;
+	}
+	if (len < off + sizeof(struct tcphdr))
+		return false;
+	*begin = off + ((const struct tcphdr *)(p + off))->doff * 4U;
+	return *begin < *end;
+}
+
+/* What a tap has of payload must be nothing, or zeroes. Returns whether the
+ * packet had some on the wire.
+ */
+static bool sees_nothing(const unsigned char *p, size_t len)
+{
+	size_t i, end;
+
+	if (!payload(p, len, &i, &end))
+		return false;
+	for (; i < len; i++)
+		if (p[i])
+			fail("the tap sees byte 0x%02x at offset %zu of %zu", p[i], i, end);
+	return true;
+}
+
+/* Reads the tap while the stream runs, in a helper; it ends when nothing has
+ * come for a while. Gets at least @frames, @packets of which with payload.
+ */
+static pid_t watch(int tap, unsigned int frames, unsigned int packets)
+{
+	struct pollfd pfd = { .fd = tap, .events = POLLIN };
+	static unsigned char buf[FRAME];
+	unsigned int got = 0, seen = 0;
+	pid_t pid = test_fork();
+	ssize_t n;
+
+	if (pid)
+		return pid;
+	close(c.rx);
+	close(c.tx);
+	while (must(poll(&pfd, 1, got ? 500 : 5000)) > 0) {
+		n = recv(tap, buf, sizeof(buf), MSG_DONTWAIT);
+		if (n < 0) {
+			/* it may not be copied, and says so */
+			check(errno == EFAULT || errno == EAGAIN);
+			if (errno == EAGAIN)
+				continue;
+			got++;
+			seen++;
+			continue;
+		}
+		got++;
+		seen += sees_nothing(buf, (size_t)n);
+	}
+	if (got < frames || seen < packets)
+		fail("the tap got %u packets, %u with payload, should be %u and %u",
+		     got, seen, frames, packets);
+	_exit(0);
+}
+
+static void stream(size_t size)
+{
+	pid_t pid = send_start(&c, BYTES, SEED, size, SEND_SHUTDOWN);
+
+	rx_all(&rx, BYTES);
+	rx_eof(&rx);
+	test_join(pid);
+	check_eq(rx.placed, BYTES);
+	rx_check_info(&rx);
+}
+
+static void tap_ipv4(void)
+{
+	pid_t pid;
+
+	open_stream(AF_INET);
+	pid = watch(open_tap("nsd0"), 20, 20);
+	stream(20000);
+	test_join(pid);
+}
+
+static void tap_ipv6_single_segments(void)
+{
+	pid_t pid;
+
+	open_stream(AF_INET6);
+	pid = watch(open_tap("nsd0"), 100, 100);
+	stream(1000);
+	test_join(pid);
+}
+
+/* A tap whose packets the kernel writes to a shared ring. */
+static void tap_ring(void)
+{
+	struct tpacket_req req = {
+		.tp_block_size = FRAME, .tp_block_nr = FRAMES,
+		.tp_frame_size = FRAME, .tp_frame_nr = FRAMES,
+	};
+	int version = TPACKET_V2, tap;
+	const struct tpacket2_hdr *hdr;
+	unsigned int i, seen = 0;
+	unsigned char *ring;
+
+	open_stream(AF_INET);
+	tap = open_tap("nsd0");
+	must(setsockopt(tap, SOL_PACKET, PACKET_VERSION, &version, sizeof(version)));
+	must(setsockopt(tap, SOL_PACKET, PACKET_RX_RING, &req, sizeof(req)));
+	ring = mmap(NULL, (size_t)FRAME * FRAMES, PROT_READ | PROT_WRITE,
+		    MAP_SHARED, tap, 0);
+	check(ring != MAP_FAILED);
+	stream(20000);
+	for (i = 0; i < FRAMES; i++) {
+		hdr = (const void *)(ring + (size_t)i * FRAME);
+		if (hdr->tp_status & TP_STATUS_USER)
+			seen += sees_nothing((const unsigned char *)hdr + hdr->tp_mac,
+					     hdr->tp_snaplen);
+	}
+	check_cmp(seen, >, 5);
+}
+
+/* Nobody reads the tap: what it holds is out of circulation, no more. */
+static void tap_that_nobody_reads(void)
+{
+	struct devmem_bind_info info;
+	int tap;
+
+	open_stream(AF_INET);
+	tap = open_tap("nsd0");
+	stream(20000);
+	close(tap);
+	disconnect_pair(&c);
+	check(within(1000, (bound_info(&b, &info), info.chunks_free == info.chunks)));
+}
+
+/* Taps come and go. */
+static void tap_opened_mid_stream(void)
+{
+	pid_t pid;
+	int tap;
+
+	open_stream(AF_INET6);
+	pid = send_start(&c, BYTES, SEED, 4000, SEND_SHUTDOWN);
+	while (rx.bytes < BYTES) {
+		tap = open_tap("nsd0");
+		rx_all(&rx, BYTES - rx.bytes < 100000 ? BYTES - rx.bytes : 100000);
+		close(tap);
+	}
+	rx_eof(&rx);
+	test_join(pid);
+	check_eq(rx.placed, BYTES);
+}
+
+static void remove_mirror(void *arg)
+{
+	(void)arg;
+	cmd("tc qdisc del dev nsd0 clsact");
+	cmd("ip link delete mirror0");
+}
+
+/* What comes in shall go out through another device as well. What cannot be
+ * read cannot, and the stream does not mind.
+ */
+static void mirrored(void)
+{
+	pid_t pid;
+
+	defer(remove_mirror, NULL);
+	must_cmd("ip link add mirror0 type dummy");
+	must_cmd("ip link set mirror0 up");
+	must_cmd("tc qdisc add dev nsd0 clsact");
+	must_cmd("tc filter add dev nsd0 ingress protocol all u32 match u32 0 0 action mirred egress mirror dev mirror0");
+	open_stream(AF_INET);
+	pid = watch(open_tap("mirror0"), 1, 0);
+	stream(20000);
+	test_join(pid);
+}
+
+static void filter_socket(struct sock_filter *code, unsigned short len)
+{
+	struct sock_fprog prog = { .len = len, .filter = code };
+
+	must(setsockopt(c.rx, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog)));
+}
+
+/* A classic filter may cut packets; TCP takes what is left and asks for the
+ * rest again.
+ */
+static void filter_that_truncates(void)
+{
+	struct sock_filter code[] = { { BPF_RET | BPF_K, 0, 0, 1000 } };
+	const uint64_t bytes = 50000;
+	pid_t pid;
+
+	open_stream(AF_INET);
+	filter_socket(code, ARRAY_SIZE(code));
+	pid = send_start(&c, bytes, SEED, 1448, SEND_SHUTDOWN);
+	rx_all(&rx, bytes);
+	rx_eof(&rx);
+	test_join(pid);
+	check_eq(rx.placed, bytes);
+	rx_check_info(&rx);
+}
+
+/* Drops some, cuts some anywhere, lets some through. */
+static void filter_at_random(void)
+{
+	struct sock_filter code[] = {
+		{ BPF_LD | BPF_W | BPF_ABS, 0, 0, (__u32)SKF_AD_OFF + SKF_AD_RANDOM },
+		{ BPF_ALU | BPF_AND | BPF_K, 0, 0, 0x1fff },
+		{ BPF_RET | BPF_A, 0, 0, 0 },
+	};
+	const uint64_t bytes = 400000;
+	pid_t pid, taps;
+
+	open_stream(AF_INET6);
+	filter_socket(code, ARRAY_SIZE(code));
+	taps = watch(open_tap("nsd0"), 20, 20);
+	pid = send_start(&c, bytes, SEED, 3000, SEND_SHUTDOWN);
+	rx_all(&rx, bytes);
+	rx_eof(&rx);
+	test_join(pid);
+	test_join(taps);
+	check_eq(rx.placed, bytes);
+	rx_check_info(&rx);
+}
+
+static void setup(void)
+{
+	env_setup(4);
+}
+
+static const struct ktap_case cases[] = {
+	KTAP_CASE(tap_ipv4),
+	KTAP_CASE(tap_ipv6_single_segments),
+	KTAP_CASE(tap_ring),
+	KTAP_CASE(tap_that_nobody_reads),
+	KTAP_CASE(tap_opened_mid_stream),
+	KTAP_CASE(mirrored),
+	KTAP_CASE(filter_that_truncates),
+	KTAP_CASE(filter_at_random, .timeout = 30),
+};
+
+int main(int argc, char **argv)
+{
+	return ktap_main(argc, argv, setup, cases, ARRAY_SIZE(cases));
+}
