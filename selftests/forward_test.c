@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Where a placed packet might go instead of to its socket: on to another device,
+ * because a route has changed or a filter says so, or to a socket of another
+ * network namespace with the same addresses and ports. Nobody may see payload
+ * that is not there, and the stream goes on.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
+#include <net/if.h>
+#include <netinet/ip.h>
+#include <netinet/ip6.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common.h"
+
+#define SEED	0xf03d
+#define BUFFER	(4U << 20)
+#define STREAM	(24U << 20)
+
+static struct bound b;
+static struct conn c;
+static uint32_t isn;		/* sequence number of byte 0 */
+
+static void write_sysctl(const char *name, const char *value)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/sys/net/%s", name);
+	fd = must(open(path, O_WRONLY | O_CLOEXEC));
+	must(write(fd, value, strlen(value)));
+	close(fd);
+}
+
+static void begin(int family)
+{
+	int on = 1, off = -1, queue = 2;
+	socklen_t len = sizeof(isn);
+
+	bind_buffer(&b, DEVMEM_BUF_GPU, BUFFER, 65536);
+	connect_pair(&c, family);
+	must(setsockopt(c.tx, IPPROTO_TCP, TCP_REPAIR, &on, sizeof(on)));
+	must(setsockopt(c.tx, IPPROTO_TCP, TCP_REPAIR_QUEUE, &queue, sizeof(queue)));
+	must(getsockopt(c.tx, IPPROTO_TCP, TCP_QUEUE_SEQ, &isn, &len));
+	must(setsockopt(c.tx, IPPROTO_TCP, TCP_REPAIR, &off, sizeof(off)));
+	attach(c.rx, &b);
+}
+
+/* Receive all of the stream; some of it must have been placed. */
+static pid_t reader(void)
+{
+	pid_t pid = test_fork();
+	struct rx rx;
+
+	if (pid)
+		return pid;
+	close(c.tx);
+	rx_init(&rx, c.rx, &b, SEED);
+	rx_all(&rx, STREAM);
+	rx_eof(&rx);
+	check_cmp(rx.placed, >, STREAM / 4);
+	diag("placed %llu, host %llu", (unsigned long long)rx.placed,
+	     (unsigned long long)rx.host);
+	_exit(0);
+}
+
+static bool runs(pid_t pid)
+{
+	siginfo_t info = {};
+
+	return !waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) &&
+	       !info.si_pid;
+}
+
+/* ---- a tap ------------------------------------------------------------- */
+
+static int open_tap(const char *dev)
+{
+	struct sockaddr_ll ll = { .sll_family = AF_PACKET,
+				  .sll_protocol = htons(ETH_P_ALL) };
+	int fd = must(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
+			     htons(ETH_P_ALL)));
+
+	ll.sll_ifindex = (int)if_nametoindex(dev);
+	must(bind(fd, (void *)&ll, sizeof(ll)));
+	return fd;
+}
+
+/* Payload bytes of the stream in a frame, all of which must be right. */
+static size_t check_frame(const unsigned char *frame, size_t len)
+{
+	const struct ip6_hdr *ip6 = (void *)(frame + ETH_HLEN);
+	const struct iphdr *ip = (void *)(frame + ETH_HLEN);
+	const struct tcphdr *th;
+	size_t off, end;
+	int64_t bad;
+
+	if (len < ETH_HLEN + 40)
+		return 0;
+	if (ip->version == 4 && ip->protocol == IPPROTO_TCP) {
+		off = ETH_HLEN + ip->ihl * 4U;
+		end = ETH_HLEN + ntohs(ip->tot_len);
+	} else if (ip->version == 6 && ip6->ip6_nxt == IPPROTO_TCP) {
+		off = ETH_HLEN + sizeof(*ip6);
+		end = off + ntohs(ip6->ip6_plen);
+	} else {
+		return 0;
+	}
+	th = (void *)(frame + off);
+	off += th->doff * 4U;
+	end = end < len ? end : len;
+	if (off >= end || ntohl(th->seq) - isn >= STREAM)
+		return 0;
+	bad = devmem_pattern_check(frame + off, end - off, ntohl(th->seq) - isn, SEED);
+	if (bad >= 0)
+		fail("a forwarded packet carries a wrong byte %lld", (long long)bad);
+	return end - off;
+}
+
+/* Look at what comes for @ms. Returns payload bytes seen. */
+static size_t watch(int tap, int ms)
+{
+	static unsigned char frame[70000];
+	long long until = now_ms() + ms;
+	struct pollfd pfd = { .fd = tap, .events = POLLIN };
+	size_t seen = 0;
+	ssize_t n;
+
+	while (now_ms() < until) {
+		if (poll(&pfd, 1, (int)(until - now_ms()) + 1) != 1)
+			continue;
+		n = recv(tap, frame, sizeof(frame), 0);
+		if (n > 0)
+			seen += check_frame(frame, (size_t)n);
+	}
+	return seen;
+}
+
+/* ---- routes ------------------------------------------------------------ */
+
+static void end_dummy(void *unused)
+{
+	(void)unused;
+	cmd("ip -n devmem-a link delete dum0");
+}
+
+static void make_dummy(void)
+{
+	defer(end_dummy, NULL);
+	must_cmd("ip link add dum0 type dummy");
+	must_cmd("ip link set dum0 up");
+	must_cmd("ip neigh add 10.9.0.1 lladdr 02:00:00:00:00:01 dev dum0 nud permanent");
+	must_cmd("ip neigh add fd09::1 lladdr 02:00:00:00:00:01 dev dum0 nud permanent");
+}
+
+/* Our address is somebody else's for a while, again and again. */
+static void reroute(int family, const char *early_demux)
+{
+	const char *ip = family == AF_INET ? "ip" : "ip -6";
+	const char *host = family == AF_INET ? "10.9.0.1/32" : "fd09::1/128";
+	size_t forwarded = 0;
+	pid_t sender, rd;
+	int tap, round;
+
+	write_sysctl("ipv4/ip_forward", "1");
+	write_sysctl("ipv6/conf/all/forwarding", "1");
+	write_sysctl("ipv4/tcp_early_demux", early_demux);
+	make_dummy();
+	begin(family);
+	tap = open_tap("dum0");
+	rd = reader();
+	sender = send_start(&c, STREAM, SEED, 50000, SEND_SHUTDOWN);
+	close(c.rx);
+	for (round = 0; round < 4 && runs(rd); round++) {
+		usleep(20000);
+		must_cmd("%s route add %s dev dum0 metric 1", ip, host);
+		must_cmd("%s route del local %s dev nsd0 table local", ip, host);
+		forwarded += watch(tap, 60);
+		must_cmd("%s route add local %s dev nsd0 table local", ip, host);
+		must_cmd("%s route del %s dev dum0 metric 1", ip, host);
+		forwarded += watch(tap, 1);
+	}
+	test_join(rd);
+	test_join(sender);
+	forwarded += watch(tap, 1);
+	diag("%zu bytes of payload forwarded, from host memory", forwarded);
+	close(tap);
+	write_sysctl("ipv4/tcp_early_demux", "1");
+}
+
+static void rerouted_ipv4(void)
+{
+	reroute(AF_INET, "1");
+}
+
+static void rerouted_ipv4_without_early_demux(void)
+{
+	reroute(AF_INET, "0");
+}
+
+static void rerouted_ipv6_without_early_demux(void)
+{
+	reroute(AF_INET6, "0");
+}
+
+/* Any change of routes makes the socket look its route up again. */
+static void routes_flushed(void)
+{
+	pid_t sender, rd;
+	int i;
+
+	begin(AF_INET);
+	rd = reader();
+	sender = send_start(&c, STREAM, SEED, 50000, SEND_SHUTDOWN);
+	close(c.rx);
+	for (i = 0; runs(rd); i++) {
+		must_cmd("ip route %s 10.77.0.0/24 via 10.9.0.2", i & 1 ? "del" : "add");
+		cmd("ip route flush cache");
+	}
+	test_join(rd);
+	test_join(sender);
+}
+
+/* ---- filters ----------------------------------------------------------- */
+
+/* Packets that were to leave through dum0, dropped ones included. */
+static unsigned long sent_to_dummy(void)
+{
+	unsigned long packets, errors, dropped, n = 0;
+	FILE *f = fopen("/proc/net/dev", "re");
+	char line[512];
+
+	if (!f)
+		fail("/proc/net/dev: %s", strerror(errno));
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, " dum0: %*u %*u %*u %*u %*u %*u %*u %*u %*u %lu %lu %lu",
+			   &packets, &errors, &dropped) == 3)
+			n = packets + errors + dropped;
+	fclose(f);
+	return n;
+}
+
+static int add_filter(const char *action)
+{
+	return cmd("tc filter add dev nsd0 parent ffff: protocol ip prio 1 u32 match u32 0 0 action mirred egress %s dev dum0",
+		   action);
+}
+
+static void del_filter(void)
+{
+	must_cmd("tc filter del dev nsd0 parent ffff: prio 1");
+}
+
+static void del_ingress(void *unused)
+{
+	(void)unused;
+	cmd("ip netns exec devmem-a tc qdisc del dev nsd0 ingress");
+}
+
+/* tc takes what comes in and sends it, or a copy, to another device. */
+static void by_a_filter(const char *action)
+{
+	pid_t sender, rd;
+	size_t seen = 0;
+	int tap, round;
+
+	make_dummy();
+	if (cmd("tc qdisc add dev nsd0 ingress"))
+		skip("no ingress qdisc");
+	defer(del_ingress, NULL);
+	if (add_filter(action))		/* loads modules, too */
+		skip("no mirred");
+	del_filter();
+	begin(AF_INET);
+	tap = open_tap("dum0");
+	rd = reader();
+	sender = send_start(&c, STREAM, SEED, 50000, SEND_SHUTDOWN);
+	close(c.rx);
+	for (round = 0; round < 4 && runs(rd); round++) {
+		check_eq(add_filter(action), 0);
+		seen += watch(tap, 50);
+		del_filter();
+		seen += watch(tap, 10);
+	}
+	test_join(rd);
+	test_join(sender);
+	diag("%d rounds, %lu packets, %zu bytes of payload in them", round,
+	     sent_to_dummy(), seen);
+	check_cmp(sent_to_dummy(), >, 0);
+	close(tap);
+}
+
+static void redirected_by_a_filter(void)
+{
+	by_a_filter("redirect");
+}
+
+static void mirrored_by_a_filter(void)
+{
+	by_a_filter("mirror");
+}
+
+/* ---- the same addresses elsewhere -------------------------------------- */
+
+/* A third network namespace where both addresses are on lo, and a connection
+ * with the ports of the attached one.
+ */
+static void make_twin(struct conn *twin, uint16_t sport, uint16_t dport)
+{
+	struct sockaddr_storage from, to;
+	int listener, one = 1;
+	socklen_t len;
+
+	must(unshare(CLONE_NEWNET));
+	must_cmd("ip link set lo up");
+	must_cmd("ip addr add 10.9.0.1/32 dev lo");
+	must_cmd("ip addr add 10.9.0.2/32 dev lo");
+	listener = must(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+	twin->tx = must(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+	must(setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)));
+	len = side_addr(&to, RECEIVER, AF_INET, dport);
+	must(bind(listener, (void *)&to, len));
+	must(listen(listener, 1));
+	len = side_addr(&from, SENDER, AF_INET, sport);
+	must(bind(twin->tx, (void *)&from, len));
+	must(connect(twin->tx, (void *)&to, len));
+	twin->rx = must(accept(listener, NULL, NULL));
+	close(listener);
+	env_enter(RECEIVER);
+}
+
+static void same_tuple_in_another_namespace(void)
+{
+	struct conn_opts opts = { .family = AF_INET, .sport = 3333, .dport = 4444 };
+	const size_t bytes = 2 << 20;
+	unsigned char *buf = malloc(bytes);
+	pid_t sender, other;
+	struct conn twin;
+	struct rx rx;
+
+	bind_buffer(&b, DEVMEM_BUF_GPU, BUFFER, 65536);
+	make_twin(&twin, opts.sport, opts.dport);
+	connect_with(&c, &opts);
+	attach(c.rx, &b);
+	sender = send_start(&c, bytes, SEED, 10000, SEND_SHUTDOWN);
+	other = send_start(&twin, bytes, SEED + 1, 9000, SEND_SHUTDOWN);
+	rx_init(&rx, c.rx, &b, SEED);
+	rx_all(&rx, bytes / 2);
+	check_eq(recv(twin.rx, buf, bytes, MSG_WAITALL), (ssize_t)bytes);
+	check_eq(devmem_pattern_check(buf, bytes, 0, SEED + 1), -1);
+	/* its end is not the end of ours */
+	disconnect_pair(&twin);
+	rx_all(&rx, bytes / 2);
+	rx_eof(&rx);
+	check_eq(rx.placed, bytes);
+	test_join(sender);
+	test_join(other);
+}
+
+static void setup(void)
+{
+	env_setup(8);
+}
+
+static const struct ktap_case cases[] = {
+	KTAP_CASE(rerouted_ipv4),
+	KTAP_CASE(rerouted_ipv4_without_early_demux),
+	KTAP_CASE(rerouted_ipv6_without_early_demux),
+	KTAP_CASE(routes_flushed),
+	KTAP_CASE(redirected_by_a_filter),
+	KTAP_CASE(mirrored_by_a_filter),
+	KTAP_CASE(same_tuple_in_another_namespace),
+};
+
+int main(int argc, char **argv)
+{
+	return ktap_main(argc, argv, setup, cases, ARRAY_SIZE(cases));
+}
