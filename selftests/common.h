@@ -71,6 +71,11 @@ void env_enter(enum side side);
 /* The network namespace where the test was started. */
 void env_leave(void);
 
+/* Write /proc/sys/net/NAME in the namespace of @side. The caller is on the
+ * receiver afterwards.
+ */
+void env_sysctl(enum side side, const char *name, const char *value);
+
 /* Interface index of nsd0; in the receiver's namespace. */
 unsigned int env_ifindex(void);
 

@@ -235,15 +235,22 @@ void env_setup(unsigned int nr_queues)
 	env_enter(RECEIVER);
 }
 
-void env_patient(void)
+void env_sysctl(enum side side, const char *name, const char *value)
 {
+	char path[128];
 	int err;
 
-	env_enter(SENDER);
-	err = write_file("/proc/sys/net/ipv4/tcp_early_retrans", "0");
+	snprintf(path, sizeof(path), "/proc/sys/net/%s", name);
+	env_enter(side);
+	err = write_file(path, value);
 	env_enter(RECEIVER);
 	if (err)
-		fail("tcp_early_retrans: %s", strerror(-err));
+		fail("%s = %s: %s", path, value, strerror(-err));
+}
+
+void env_patient(void)
+{
+	env_sysctl(SENDER, "ipv4/tcp_early_retrans", "0");
 	must_cmd("ip -n %s route replace 10.9.0.0/24 dev %s src %s rto_min 5s",
 		 NS_NAME(SENDER), DEV_NAME(SENDER), ADDR4(SENDER));
 	must_cmd("ip -n %s -6 route replace fd09::/64 dev %s metric 256 rto_min 5s",

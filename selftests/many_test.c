@@ -147,7 +147,7 @@ static void one_of_many(uint32_t number)
 	rx_return(&rx);
 }
 
-static void a_binding_for_each_process(void)
+static void each_process_its_binding(void)
 {
 	pid_t pid[PROCESSES];
 	unsigned int i;
@@ -291,6 +291,7 @@ static void both_ends_attached(void)
 	static const uint32_t queue = 2;
 	const uint64_t bytes = 1 << 20;
 	struct bound far = {};
+	unsigned char byte;
 	struct rx rx2;
 	void *map;
 	pid_t pid;
@@ -309,7 +310,7 @@ static void both_ends_attached(void)
 	connect_pair(&c, AF_INET6);
 	attach(c.rx, &b);
 	send_pattern(c.rx, 1, 0, SEED + 1, 1);	/* so that the far end knows its way in */
-	check_eq(recv(c.tx, (char[1]){}, 1, 0), 1);
+	check_eq(recv(c.tx, &byte, 1, 0), 1);
 	attach(c.tx, &far);
 	rx_init(&rx, c.rx, &b, SEED);
 	rx_init(&rx2, c.tx, &far, SEED + 1);
@@ -340,7 +341,7 @@ static void setup(void)
 
 static const struct ktap_case cases[] = {
 	KTAP_CASE(many_flows_on_one_binding, .timeout = 40),
-	KTAP_CASE(a_binding_for_each_process, .timeout = 40),
+	KTAP_CASE(each_process_its_binding, .timeout = 40),
 	KTAP_CASE(exhausted),
 	KTAP_CASE(a_hoarder),
 	KTAP_CASE(one_chunk),

@@ -18,7 +18,7 @@
 #endif
 
 #define STREAM		(1U << 20)
-#define RUN_MS		4000
+#define RUN_MS		2500
 
 static struct bound b;
 static struct conn c;

@@ -229,7 +229,7 @@ static void restore_mtu(void *arg)
 
 static void stream_mtu(unsigned int mtu, uint32_t chunk)
 {
-	const uint64_t total = mtu < 1000 ? 300000 : 4 << 20;
+	const uint64_t total = mtu < 1000 ? 300000 : 2 << 20;
 	pid_t pid;
 
 	must_cmd("ip -n devmem-a link set nsd0 mtu %u", mtu);
@@ -276,6 +276,72 @@ static void without_tso(void)
 	rx_all(&rx, total);
 	test_join(pid);
 	all_placed(total);
+}
+
+static void stream_once(int family)
+{
+	const uint64_t total = 2 << 20;
+	pid_t pid;
+
+	open_stream(family, DEVMEM_BUF_HEAP, 65536);
+	pid = send_start(&c, total, SEED, 8191, SEND_SHUTDOWN);
+	rx_all(&rx, total);
+	test_join(pid);
+	all_placed(total);
+	rx_free(&rx);
+	disconnect_pair(&c);
+	free_bound(&b);
+}
+
+static void restore_options(void *arg)
+{
+	(void)arg;
+	env_sysctl(SENDER, "ipv4/tcp_timestamps", "1");
+	env_sysctl(SENDER, "ipv4/tcp_sack", "1");
+}
+
+/* The shortest headers. */
+static void without_tcp_options(void)
+{
+	defer(restore_options, NULL);
+	env_sysctl(SENDER, "ipv4/tcp_timestamps", "0");
+	env_sysctl(SENDER, "ipv4/tcp_sack", "0");
+	stream_once(AF_INET);
+	stream_once(AF_INET6);
+}
+
+static void set_path_up(const char *rps, const char *threaded, const char *gro)
+{
+	static const char * const queues[] = {
+		"queues/rx-0/rps_cpus", "queues/rx-1/rps_cpus",
+		"queues/rx-2/rps_cpus", "queues/rx-3/rps_cpus",
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(queues); i++)
+		check_eq(env_sysfs_write(RECEIVER, queues[i], rps), 0);
+	check_eq(env_sysfs_write(RECEIVER, "threaded", threaded), 0);
+	must_cmd("ip netns exec devmem-a ethtool -K nsd0 gro %s", gro);
+}
+
+static void restore_path_up(void *arg)
+{
+	(void)arg;
+	set_path_up("0", "0", "on");
+}
+
+/* Other ways from the device to the socket: by way of another CPU, from a
+ * thread, without GRO.
+ */
+static void ways_up(void)
+{
+	defer(restore_path_up, NULL);
+	set_path_up("2", "0", "on");
+	stream_once(AF_INET);
+	set_path_up("3", "1", "on");
+	stream_once(AF_INET6);
+	set_path_up("0", "1", "off");
+	stream_once(AF_INET);
 }
 
 /* Segments of the size that the receiver asked for, mostly odd ones. */
@@ -373,6 +439,8 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(flows_do_not_cut_each_other),
 	KTAP_CASE(mtus),
 	KTAP_CASE(without_tso),
+	KTAP_CASE(without_tcp_options),
+	KTAP_CASE(ways_up),
 	KTAP_CASE(small_mss),
 	KTAP_CASE(the_client_receives),
 	KTAP_CASE(mapped_address),

@@ -305,7 +305,7 @@ static void another_process_returns(void)
 {
 	const uint64_t bytes = 8 << 20;
 	int fds[2];
-	uint32_t token;
+	uint32_t token = 0;
 	uint64_t n = 0;
 	pid_t tx, giver;
 	size_t i;
