@@ -325,7 +325,8 @@ static void three_read_one_socket(void)
 	check_eq(sum, SHARED_BYTES);
 	check_eq(devmem_sock_info(c.rx, &info, 0), 0);
 	check_eq(info.tokens_held, 0);
-	check_eq(info.placed_bytes + info.fallback_bytes, SHARED_BYTES);
+	/* a segment that TCP saw twice counts twice */
+	check_cmp(info.placed_bytes + info.fallback_bytes, >=, SHARED_BYTES);
 }
 
 /* ---- everybody at once ------------------------------------------------- */

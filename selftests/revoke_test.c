@@ -74,7 +74,8 @@ static void revoked_mid_stream(void)
 	bound_info(&b, &info);
 	check_eq(info.stats.placed_bytes, placed);
 	check_eq(info.stats.fallback_inactive, info.stats.fallback_packets);
-	check_eq(info.stats.fallback_bytes, rx.host);
+	/* a segment that TCP saw twice counts twice */
+	check_cmp(info.stats.fallback_bytes, >=, rx.host);
 	check_eq(rx_check_info(&rx).state, NETDEV_DEVMEM_STATE_REVOKED);
 
 	/* nobody else may come */
