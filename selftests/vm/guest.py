@@ -3,6 +3,7 @@
 nothing of what the lines mean but the two that frame them."""
 
 import os
+import re
 import selectors
 import subprocess
 import time
@@ -94,6 +95,21 @@ class Guest:
         self.process.stdout.close()
         self.stderr.close()
         self.selector.close()
+
+
+def emulator_fault(console):
+    """Why the guest's death was TCG's fault, or None. Its one known fault that
+    can be proved: it runs a breakpoint that the kernel has taken away again
+    (self-modifying code: static keys). The register dump shows it: the trap is
+    in the kernel's own text, and the byte before RIP is no int3 (0xcc)."""
+    if not any("Oops: int3" in line for line in console):
+        return None
+    at = next((m[1] for line in console if (m := re.search(r"RIP: 0010:(\S+)(?! \[)$", line))), None)
+    code = next((m[1].split() for line in console if (m := re.search(r"Code: (.*)", line))), [])
+    rip = next((i for i, byte in enumerate(code) if byte.startswith("<")), 0)
+    if at and rip and code[rip - 1] != "cc":
+        return f"the emulator ran a breakpoint at {at} where there is none (byte {code[rip - 1]})"
+    return None
 
 
 def boot(kernel, initramfs, work, accel, note):

@@ -143,6 +143,12 @@ class Report:
         self.flush_cases()
         self.finish()
 
+    def again(self, why):
+        """The guest is gone for no fault of the file: its results do not count."""
+        self.out(f"# {why}: once more")
+        self.current = None
+        self.inside = False
+
     def failed(self):
         return any(f.failed() for f in self.files)
 

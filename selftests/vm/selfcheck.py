@@ -5,6 +5,8 @@ its own way, and compares what the runner made of them."""
 import glob
 import os
 
+import guest
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 # What each file under selfcheck/ must come to: the text of its one failing
@@ -31,6 +33,26 @@ echo "binding 0" > $OBJECTS/sch_netem/objects
 """
 TIMEOUT = 4
 
+# Register dumps, and whether they prove that the emulator is to blame.
+DUMPS = {
+    "a breakpoint that is not there": (True, """\
+        Oops: int3: 0000 [#1] PREEMPT SMP NOPTI
+        RIP: 0010:dev_queue_xmit_nit+0x28/0x2a0
+        Code: 41 54 55 53 48 83 ec 10 eb <7d> 65 48 8b 04 25"""),
+    "a breakpoint that is there": (False, """\
+        Oops: int3: 0000 [#1] PREEMPT SMP NOPTI
+        RIP: 0010:dev_queue_xmit_nit+0x28/0x2a0
+        Code: 41 54 55 53 48 83 ec 10 cc <7d> 65 48 8b 04 25"""),
+    "one in a module": (False, """\
+        Oops: int3: 0000 [#1] PREEMPT SMP NOPTI
+        RIP: 0010:devmem_recvmsg+0x28/0x2a0 [netdev_devmem]
+        Code: 41 54 55 53 48 83 ec 10 eb <7d> 65 48 8b 04 25"""),
+    "another death": (False, """\
+        Oops: general protection fault: 0000 [#1] PREEMPT SMP NOPTI
+        RIP: 0010:dev_queue_xmit_nit+0x28/0x2a0
+        Code: 41 54 55 53 48 83 ec 10 eb <7d> 65 48 8b 04 25"""),
+}
+
 
 def fixtures():
     return sorted(glob.glob(os.path.join(HERE, "selfcheck", "*.sh")))
@@ -49,5 +71,10 @@ def judge(seen, report):
             report.out(f"    # wanted {wanted}, got {'nothing' if result is None else failed}")
         verdict = "passes" if text is None else f"is failed with '{text}'"
         report.current.case("pass" if good else "fail", f"runner_selfcheck: {name} {verdict}")
+    for name, (proof, dump) in DUMPS.items():
+        good = proof == bool(guest.emulator_fault(dump.splitlines()))
+        verdict = "proves" if proof else "does not prove"
+        report.current.case("pass" if good else "fail",
+                            f"runner_selfcheck: {name} {verdict} a fault of the emulator")
     report.flush_cases()
     report.finish()
