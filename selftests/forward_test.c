@@ -109,7 +109,8 @@ static size_t check_frame(const unsigned char *frame, size_t len)
 
 	if (len < ETH_HLEN + 40)
 		return 0;
-	if (ip->version == 4 && ip->protocol == IPPROTO_TCP) {
+	if (ip->version == 4 && ip->protocol == IPPROTO_TCP &&
+	    !(ntohs(ip->frag_off) & 0x1fff)) {
 		off = ETH_HLEN + ip->ihl * 4U;
 		end = ETH_HLEN + ntohs(ip->tot_len);
 	} else if (ip->version == 6 && ip6->ip6_nxt == IPPROTO_TCP) {
@@ -166,7 +167,7 @@ static void make_dummy(void)
 }
 
 /* Our address is somebody else's for a while, again and again. */
-static void reroute(int family, const char *early_demux)
+static void reroute(int family, const char *early_demux, int mtu)
 {
 	const char *ip = family == AF_INET ? "ip" : "ip -6";
 	const char *host = family == AF_INET ? "10.9.0.1/32" : "fd09::1/128";
@@ -178,6 +179,7 @@ static void reroute(int family, const char *early_demux)
 	write_sysctl("ipv6/conf/all/forwarding", "1");
 	write_sysctl("ipv4/tcp_early_demux", early_demux);
 	make_dummy();
+	must_cmd("ip link set dum0 mtu %d", mtu);
 	begin(family);
 	tap = open_tap("dum0");
 	rd = reader();
@@ -202,17 +204,28 @@ static void reroute(int family, const char *early_demux)
 
 static void rerouted_ipv4(void)
 {
-	reroute(AF_INET, "1");
+	reroute(AF_INET, "1", 1500);
 }
 
 static void rerouted_ipv4_without_early_demux(void)
 {
-	reroute(AF_INET, "0");
+	reroute(AF_INET, "0", 1500);
 }
 
 static void rerouted_ipv6_without_early_demux(void)
 {
-	reroute(AF_INET6, "0");
+	reroute(AF_INET6, "0", 1500);
+}
+
+/* Where they would be cut into fragments, for the sender does not forbid it. */
+static void rerouted_to_a_narrow_link(void)
+{
+	env_enter(SENDER);
+	write_sysctl("ipv4/ip_no_pmtu_disc", "1");
+	env_enter(RECEIVER);
+	reroute(AF_INET, "0", 600);
+	env_enter(SENDER);
+	write_sysctl("ipv4/ip_no_pmtu_disc", "0");
 }
 
 /* Any change of routes makes the socket look its route up again. */
@@ -378,6 +391,7 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(rerouted_ipv4),
 	KTAP_CASE(rerouted_ipv4_without_early_demux),
 	KTAP_CASE(rerouted_ipv6_without_early_demux),
+	KTAP_CASE(rerouted_to_a_narrow_link),
 	KTAP_CASE(routes_flushed),
 	KTAP_CASE(redirected_by_a_filter),
 	KTAP_CASE(mirrored_by_a_filter),
