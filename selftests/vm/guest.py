@@ -104,10 +104,14 @@ def emulator_fault(console):
     in the kernel's own text, and the byte before RIP is no int3 (0xcc)."""
     if not any("Oops: int3" in line for line in console):
         return None
-    at = next((m[1] for line in console if (m := re.search(r"RIP: 0010:(\S+)(?! \[)$", line))), None)
-    code = next((m[1].split() for line in console if (m := re.search(r"Code: (.*)", line))), [])
+    text = "\n".join(console)
+    where = re.search(r"RIP: 0010:(\S+)$", text, re.MULTILINE)
+    code = re.search(r"Code: (.*)", text)
+    if not where or not code:
+        return None
+    at, code = where[1], code[1].split()
     rip = next((i for i, byte in enumerate(code) if byte.startswith("<")), 0)
-    if at and rip and code[rip - 1] != "cc":
+    if rip and code[rip - 1] != "cc":
         return f"the emulator ran a breakpoint at {at} where there is none (byte {code[rip - 1]})"
     return None
 
