@@ -27,7 +27,7 @@
 
 #define SEED	0xf03d
 #define BUFFER	(4U << 20)
-#define STREAM	(24U << 20)
+#define STREAM	(16U << 20)
 
 static struct bound b;
 static struct conn c;
