@@ -250,7 +250,7 @@ static void held_memory_stays(void)
 	rx_eof(&rx);
 	test_join(pid);
 	rx_check_held(&old);
-	check_cmp(rx.placed, >, bytes / 2);
+	check_cmp(rx.placed, >, 2 << 20);	/* what is not held was used again */
 	check_eq(held_by_kernel(), old.nr_held);
 	rx_return(&old);
 	check_eq(held_by_kernel(), 0);
