@@ -23,7 +23,7 @@ static void devmem_binding_free_work(struct work_struct *work)
 	if (binding->id)
 		xa_erase(&devmem_bindings, binding->id);
 	devmem_pool_destroy(binding);
-	devmem_frag_poison_free(binding->poison, binding->chunk_shift);
+	devmem_frag_poison_free(binding->poison);
 	kvfree(binding->dma);
 	kfree(binding->queues);
 	free_percpu(binding->stats);
@@ -41,14 +41,15 @@ void devmem_binding_put(struct devmem_binding *binding)
 		queue_work(devmem_wq, &binding->free_work);
 }
 
-/* The caller puts the result. Bindings of any network namespace are found. */
-struct devmem_binding *devmem_binding_lookup(u32 id)
+/* The caller puts the result. To @net the bindings of others do not exist. */
+struct devmem_binding *devmem_binding_lookup(const struct net *net, u32 id)
 {
 	struct devmem_binding *binding;
 
 	xa_lock(&devmem_bindings);
 	binding = xa_load(&devmem_bindings, id);
-	if (binding && !refcount_inc_not_zero(&binding->ref))
+	if (binding && (binding->net_cookie != net->net_cookie ||
+			!refcount_inc_not_zero(&binding->ref)))
 		binding = NULL;
 	xa_unlock(&devmem_bindings);
 	return binding;

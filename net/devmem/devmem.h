@@ -226,7 +226,7 @@ struct devmem_binding *devmem_binding_create(const struct devmem_bind_args *args
 void devmem_binding_unbind(struct devmem_binding *binding);
 void __devmem_binding_unbind(struct devmem_binding *binding)
 	__must_hold(&binding->ddev->lock);
-struct devmem_binding *devmem_binding_lookup(u32 id);
+struct devmem_binding *devmem_binding_lookup(const struct net *net, u32 id);
 struct devmem_binding *devmem_binding_next(unsigned long *id);
 void devmem_binding_event(struct devmem_binding *binding, enum devmem_event event);
 void devmem_binding_put(struct devmem_binding *binding);
@@ -269,7 +269,7 @@ struct devmem_piece {
 
 void devmem_frag_init_chunk(struct devmem_chunk *chunk);
 struct page *devmem_frag_poison_alloc(u32 chunk_shift);
-void devmem_frag_poison_free(struct page *poison, u32 chunk_shift);
+void devmem_frag_poison_free(struct page *poison);
 struct sk_buff *devmem_frag_alloc(void);
 void devmem_frag_attach(struct sk_buff *skb, struct sk_buff *payload,
 			struct devmem_chunk *chunk, u32 off, u32 len);

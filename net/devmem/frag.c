@@ -48,7 +48,7 @@ struct page *devmem_frag_poison_alloc(u32 chunk_shift)
 }
 
 /* Frags that still float about hold references of their own. */
-void devmem_frag_poison_free(struct page *poison, u32 chunk_shift)
+void devmem_frag_poison_free(struct page *poison)
 {
 	if (poison)
 		put_page(poison);

@@ -323,11 +323,7 @@ int netdev_devmem_nl_bind_get_doit(struct sk_buff *skb, struct genl_info *info)
 	}
 
 	id = nla_get_u32(info->attrs[NETDEV_DEVMEM_A_BINDING_ID]);
-	binding = devmem_binding_lookup(id);
-	if (binding && binding->net_cookie != genl_info_net(info)->net_cookie) {
-		devmem_binding_put(binding);
-		binding = NULL;
-	}
+	binding = devmem_binding_lookup(genl_info_net(info), id);
 	if (!binding) {
 		NL_SET_ERR_MSG_ATTR_FMT(info->extack,
 					info->attrs[NETDEV_DEVMEM_A_BINDING_ID],

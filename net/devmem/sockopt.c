@@ -88,18 +88,6 @@ static int devmem_attach_copy(struct devmem_attach *attach, sockptr_t optval,
 	return attach->flags || attach->reserved ? -EINVAL : 0;
 }
 
-/* A binding of the socket's network namespace, with a reference. */
-static struct devmem_binding *devmem_attach_lookup(const struct sock *sk, u32 id)
-{
-	struct devmem_binding *binding = devmem_binding_lookup(id);
-
-	if (binding && binding->net_cookie != sock_net(sk)->net_cookie) {
-		devmem_binding_put(binding);
-		return NULL;
-	}
-	return binding;
-}
-
 static int devmem_attach(struct sock *sk, sockptr_t optval, unsigned int optlen)
 {
 	struct devmem_sock *ds = devmem_sk(sk);
@@ -122,7 +110,7 @@ static int devmem_attach(struct sock *sk, sockptr_t optval, unsigned int optlen)
 		return PTR_ERR(dmabuf);
 	dma_buf_put(dmabuf);
 
-	binding = devmem_attach_lookup(sk, attach.binding_id);
+	binding = devmem_binding_lookup(sock_net(sk), attach.binding_id);
 	if (!binding)
 		return -ENOENT;
 
