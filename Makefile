@@ -9,10 +9,11 @@ MAKEFLAGS += --no-print-directory
 
 V ?=
 Q := $(if $(V),,@)
-export V T
+export V T N SEED FROM
 
-# The kernel of the virtual machine: a Debian series, or a directory into which
-# its image and headers packages were unpacked.
+# The kernel of the virtual machine: a Debian series (scripts/fetch-kernel says
+# which there are), or a directory into which its image and headers packages were
+# unpacked.
 KERNEL ?= 6.12
 VM_KERNEL = build/kernel/$(notdir $(patsubst %/,%,$(KERNEL)))
 
@@ -25,6 +26,7 @@ KDIR ?= $(if $(RUNNING_OK),/lib/modules/$(RUNNING)/build,$(CURDIR)/$(VM_KERNEL)/
 kernel_tag = $(subst /,_,$(patsubst /%,%,$(patsubst $(CURDIR)/build/%,%,$(1))))
 KDIR_OUT = $(CURDIR)/build/modules-$(call kernel_tag,$(KDIR))
 VM_OUT = $(CURDIR)/build/modules-vm-$(notdir $(VM_KERNEL))
+UML = $(CURDIR)/build/kernel/uml-6.12
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -61,6 +63,47 @@ demo: vm-ready ## 256 MiB from a plain sender into a process's dma-buf, in a vir
 test: vm-ready ## every self-test, in a virtual machine; T="name name:case" for some
 	$(Q)selftests/vm/run --kernel $(VM_KERNEL) --modules $(VM_OUT) --test
 
+fuzz: vm-ready ## the running modules, at random, in a virtual machine; T="wire", N=, SEED=, FROM=
+	$(Q)selftests/vm/run --kernel $(VM_KERNEL) --modules $(VM_OUT) --fuzz
+
+bench: vm-ready ## what receiving a byte costs, in instructions, by contender; T="sizes flows" for some parts
+	$(Q)flock build/.user $(MAKE) -s user-bench
+	$(Q)scripts/setup bench
+	$(Q)selftests/vm/run --kernel $(VM_KERNEL) --modules $(VM_OUT) --bench
+	$(Q)selftests/vm/bench_plot.py build/bench/results.json build/bench/results.svg
+
+test-mainline: vm-ready ## the kernel's own devmem client and driver tests, on our NIC; T="name" for some
+	$(Q)scripts/setup mainline
+	$(Q)scripts/fetch-mainline $(notdir $(VM_KERNEL))
+	$(Q)selftests/vm/run --kernel $(VM_KERNEL) --modules $(VM_OUT) --mainline build/mainline/$(notdir $(VM_KERNEL))
+
+test-debug: uml-kernel ## the self-tests in User Mode Linux with sanitizers, without root; T="name" for some
+	$(Q)scripts/build-modules $(UML)/headers $(CURDIR)/build/modules-uml-6.12
+	$(Q)SLOW=$(or $(SLOW),6) selftests/vm/run --kernel $(UML) --modules build/modules-uml-6.12 --test
+
+coverage: uml-kernel ## which lines and branches of the modules test-debug runs; build/coverage/index.html
+	$(Q)scripts/setup coverage
+	$(Q)scripts/build-modules $(UML)/headers $(CURDIR)/build/modules-coverage GCOV_PROFILE=y
+	$(Q)rm -rf build/gcov
+	$(Q)COVERAGE=build/gcov SLOW=$(or $(SLOW),6) selftests/vm/run --kernel $(UML) --modules build/modules-coverage --test; \
+		status=$$?; scripts/coverage build/modules-coverage build/gcov && exit $$status
+
+test-smp: tests-on-smp $(if $(T),,test-races) ## the self-tests on a debug kernel with two CPUs, stress for 10 minutes; then test-races
+tests-on-smp: export SLOW := $(or $(SLOW),6)
+tests-on-smp: export STRESS := $(or $(STRESS),600)
+
+test-races: tests-on-kcsan ## on a kernel that looks for data races: what runs at the same time
+tests-on-kcsan: export SLOW := $(or $(SLOW),6)
+tests-on-kcsan: export STRESS := $(or $(STRESS),60)
+tests-on-kcsan: export T := $(or $(T),attach churn claim close many poll race recv share stress token)
+
+tests-on-%: setup-build setup-vm vm-qemu
+	$(Q)scripts/setup smp
+	$(Q)scripts/build-kernel $* 6.12
+	$(Q)scripts/build-modules $(CURDIR)/build/kernel/$*-6.12/headers $(CURDIR)/build/modules-$*-6.12
+	$(Q)flock build/.user $(MAKE) -s user-tools user-tests
+	$(Q)selftests/vm/run --kernel build/kernel/$*-6.12 --modules build/modules-$*-6.12 --test
+
 vm: setup-build setup-vm vm-kernel vm-qemu ## run CMD='...' in the virtual machine; a shell without CMD
 	$(Q)scripts/build-modules $(VM_KERNEL)/headers $(VM_OUT) || \
 		echo "# not everything was built: the guest has what was built before"
@@ -70,6 +113,12 @@ vm: setup-build setup-vm vm-kernel vm-qemu ## run CMD='...' in the virtual machi
 
 selftest: modules tools tests ## the self-tests on this machine: as root, loads the modules of KDIR
 	$(Q)selftests/vm/run --modules $(KDIR_OUT) --here
+
+fuzz-user: ## the pure parts in user space against models of them; N=inputs for each, 0: the kept ones; T="name" for some
+	$(Q)scripts/fuzz-user
+
+matrix: ## the self-tests on each kernel that is supported, and a table of them; KERNELS="6.12 7" for some
+	$(Q)scripts/matrix $(KERNELS)
 
 lint: ## everything that can be checked without running it
 	$(Q)scripts/lint
@@ -82,24 +131,32 @@ install: modules tools ## modules for the running kernel, tools under PREFIX (/u
 ## cleaning
 
 clean: ## remove what was built, keep what was downloaded
-	$(Q)rm -rf build/modules-* build/tools build/selftests build/vm build/lint build/obj
+	$(Q)rm -rf build/modules-* build/tools build/selftests build/bench build/vm build/lint build/obj build/fuzz
 distclean: ## remove build/ altogether
 	$(Q)rm -rf build
 
 help: ## this list
 	@awk -F ':.*## |^## ' '/^## / { print "\n" $$2 ":" } \
-		/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1 == "all" ? "" : $$1, $$2 }' Makefile
+		/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1 == "all" ? "" : $$1, $$2 }' Makefile
 	@printf '\nvariables:\n'
 	@printf '  %-15s %s\n' 'T="a b:case"' 'which self-tests, by file name without suffix, with an optional case' \
 		"CMD='...'" 'what "make vm" runs' \
 		'KDIR=DIR' 'kernel headers for make, install, selftest' \
-		'KERNEL=SERIES' 'kernel of the virtual machine: 6.12, or a directory with one' \
+		'KERNEL=SERIES' 'kernel of the virtual machine: 6.12 (default); 6.12-deb13: of Debian 13;' \
+		'' '7.3 or 7: newest 7.3.x or 7.x of its backports; or a directory with one' \
+		'PROFILE=1' 'make bench: functions, too' \
+		'STRESS=SECONDS' 'how long the stress test runs; SEED=NUMBER to have it do the same again' \
 		'V=1' 'show the commands'
 
 # what the verbs stand on
 
 vm-ready: setup-build setup-vm vm-kernel vm-qemu
 	$(Q)scripts/build-modules $(VM_KERNEL)/headers $(VM_OUT)
+	$(Q)flock build/.user $(MAKE) -s user-tools user-tests
+
+uml-kernel: setup-build
+	$(Q)scripts/setup debug
+	$(Q)scripts/build-kernel uml 6.12
 	$(Q)flock build/.user $(MAKE) -s user-tools user-tests
 
 setup-build:
@@ -114,6 +171,7 @@ vm-qemu: setup-vm
 
 user-tools: $(TOOLS)
 user-tests: $(TESTS)
+user-bench: $(BENCH)
 
-.PHONY: user-tools user-tests all modules tools tests gen demo test vm selftest lint install clean distclean help \
-	vm-ready setup-build setup-vm vm-kernel vm-qemu
+.PHONY: user-tools user-tests user-bench bench all modules tools tests gen demo test test-mainline test-debug coverage test-smp test-races \
+	vm selftest matrix fuzz fuzz-user lint install clean distclean help vm-ready uml-kernel setup-build setup-vm vm-kernel vm-qemu

@@ -29,3 +29,21 @@ lock_build() {
 	flock 9
 	export DEVMEM_LOCKED=1
 }
+
+# Fetch the package of a kernel's source and unpack of it what tar is told into DIR,
+# which is made anew. APT_SUITE is apt-private's.
+unpack_kernel_source() { # PACKAGE DIR TAR-ARGUMENT...
+	local package=$1 dir=$2
+
+	shift 2
+	rm -rf "$dir"
+	mkdir -p "$dir/deb"
+	say "fetching $package"
+	(cd "$dir/deb" && quietly "$TOP/scripts/apt-private" get -q download "$package") ||
+		die "no package $package: see build/apt${APT_SUITE:+-$APT_SUITE}/update.log"
+	say "unpacking it"
+	dpkg-deb --fsys-tarfile "$dir"/deb/*.deb | tar -xO "./usr/src/$package.tar.xz" |
+		xz -dc -T0 | tar -x -C "$dir" --strip-components=1 "$@" ||
+		die "$package does not hold what it should: $*"
+	rm -rf "$dir/deb"
+}

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # The user-space programs: tools/lib*/ become archives, tools/*/ programs,
-# selftests/*_test.c one program each.
+# selftests/*_test.c and selftests/fuzz/vm/*_fuzz.c one program each. selftests/bench/
+# is a program for the guest, and a plugin for its emulator.
 
 T_DIR := build/tools
 S_DIR := build/selftests
@@ -10,10 +11,17 @@ LIB_OBJS := $(patsubst %.c,build/obj/%.o,$(wildcard tools/libdevmem/*.c))
 NC_OBJS := $(patsubst %.c,build/obj/%.o,$(wildcard tools/ncdevmem/*.c))
 COMMON_OBJS := $(patsubst %.c,build/obj/%.o,$(wildcard selftests/common*.c))
 TEST_BINS := $(patsubst selftests/%.c,$(S_DIR)/%,$(wildcard selftests/*_test.c))
+FUZZ_SRCS := $(wildcard selftests/fuzz/vm/*_fuzz.c)
+FUZZ_OBJS := $(patsubst %.c,build/obj/%.o,$(filter-out $(FUZZ_SRCS),$(wildcard selftests/fuzz/vm/*.c)))
+FUZZ_BINS := $(patsubst selftests/fuzz/vm/%.c,$(S_DIR)/%,$(FUZZ_SRCS))
 TEST_SCRIPTS := $(patsubst selftests/%,$(S_DIR)/%,$(wildcard selftests/*.sh))
+B_DIR := build/bench
+COUNT_SRC := selftests/bench/count.c
+BENCH_OBJS := $(patsubst %.c,build/obj/%.o,$(filter-out $(COUNT_SRC),$(wildcard selftests/bench/*.c)))
 
 TOOLS := $(if $(LIB_OBJS),$(T_DIR)/libdevmem.a) $(if $(NC_OBJS),$(T_DIR)/ncdevmem)
-TESTS := $(TEST_BINS) $(TEST_SCRIPTS)
+TESTS := $(TEST_BINS) $(FUZZ_BINS) $(TEST_SCRIPTS)
+BENCH := $(B_DIR)/bench $(B_DIR)/count.so
 
 build/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -30,11 +38,24 @@ $(TEST_BINS): $(S_DIR)/%: build/obj/selftests/%.o $(COMMON_OBJS) $(T_DIR)/libdev
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lmnl -lpthread
 
+$(FUZZ_BINS): $(S_DIR)/%: build/obj/selftests/fuzz/vm/%.o $(FUZZ_OBJS) $(COMMON_OBJS) $(T_DIR)/libdevmem.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lmnl -lpthread
+
 $(TEST_SCRIPTS): $(S_DIR)/%.sh: selftests/%.sh
 	@mkdir -p $(@D)
 	$(Q)install -m 755 $< $@
 
--include $(LIB_OBJS:.o=.d) $(NC_OBJS:.o=.d) $(COMMON_OBJS:.o=.d) \
-	$(patsubst $(S_DIR)/%,build/obj/selftests/%.d,$(TEST_BINS))
+$(B_DIR)/bench: $(BENCH_OBJS) $(COMMON_OBJS) $(T_DIR)/libdevmem.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lmnl -lpthread
+
+$(B_DIR)/count.so: $(COUNT_SRC) selftests/bench/mark.h selftests/bench/qemu-api.h
+	@mkdir -p $(@D)
+	$(Q)$(COMPILE) -fPIC -fvisibility=hidden -shared -o $@ $<
+
+-include $(BENCH_OBJS:.o=.d) $(LIB_OBJS:.o=.d) $(NC_OBJS:.o=.d) $(COMMON_OBJS:.o=.d) \
+	$(patsubst $(S_DIR)/%,build/obj/selftests/%.d,$(TEST_BINS)) \
+	$(FUZZ_OBJS:.o=.d) $(patsubst $(S_DIR)/%,build/obj/selftests/fuzz/vm/%.d,$(FUZZ_BINS))
 
 .SECONDARY:

@@ -44,9 +44,9 @@ static void reset_by_peer(void)
 	close(c.tx);
 	close(d.tx);
 	pfd = (struct pollfd){ .fd = c.rx };
-	check_eq(poll(&pfd, 1, 5000), 1);
+	check_eq(poll(&pfd, 1, patient(5000)), 1);
 	pfd = (struct pollfd){ .fd = d.rx };
-	check_eq(poll(&pfd, 1, 5000), 1);
+	check_eq(poll(&pfd, 1, patient(5000)), 1);
 	check_errno(set_ulp(c.rx, "devmem"), ENOTCONN);
 	check_errno(try_attach(d.rx, b.res.id, devmem_buf_fd(b.buf)), ENOTCONN);
 	no_flow(&b);
@@ -263,6 +263,30 @@ static void setup(void)
 	env_setup(8);
 }
 
+/* An option that changes the way out makes the socket forget its route, and who
+ * has connected himself may know no way in before there is data.
+ */
+static void forgotten_route(void)
+{
+	static const struct conn_opts opts[] = {
+		{ .family = AF_INET, .reverse = true }, { .family = AF_INET6, .reverse = true },
+	};
+	int tos = 8, i;
+	struct conn c;
+
+	bind_buffer(&b, DEVMEM_BUF_HEAP, 1 << 20, 65536);
+	for (i = 0; i < 20; i++) {
+		connect_with(&c, &opts[i % 2]);
+		if (i % 2)
+			must(setsockopt(c.rx, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof(tos)));
+		else
+			must(setsockopt(c.rx, IPPROTO_IP, IP_TOS, &tos, sizeof(tos)));
+		must(setsockopt(c.rx, SOL_SOCKET, SO_MARK, &tos, sizeof(tos)));
+		attach(c.rx, &b);
+		disconnect_pair(&c);
+	}
+}
+
 static const struct ktap_case cases[] = {
 	KTAP_CASE(reset_by_peer),
 	KTAP_CASE(urgent_byte_waits),
@@ -272,6 +296,7 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(other_interface),
 	KTAP_CASE(no_rule_left),
 	KTAP_CASE(unprivileged_process),
+	KTAP_CASE(forgotten_route),
 };
 
 int main(int argc, char **argv)

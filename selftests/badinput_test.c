@@ -162,6 +162,10 @@ static const struct row chunk_sizes_rows[] = {
 	ROW("chunk size 2^32 - 1", put_chunk, UINT32_MAX, EINVAL, CHUNK(4294967295), A(CHUNK_SIZE)),
 	ROW("chunk size larger than the buffer", put_chunk, 2 * PROBE_SIZE,
 	  EINVAL, "buffer of 1048576 bytes is no multiple of chunk size 2097152"),
+};
+
+/* Buffers whose pieces lie as they should not, of large pages. */
+static const struct row pieces_rows[] = {
 	ROW("chunk size that does not divide the buffer", put_remainder, 131072,
 	  EINVAL, "buffer of 196608 bytes is no multiple of chunk size 131072"),
 	ROW("chunk size larger than an entry", put_pieces, 131072,
@@ -173,6 +177,12 @@ static const struct row chunk_sizes_rows[] = {
 static void chunk_sizes(void)
 {
 	probe_rows(chunk_sizes_rows, ARRAY_SIZE(chunk_sizes_rows));
+}
+
+static void pieces(void)
+{
+	need_hugetlb();
+	probe_rows(pieces_rows, ARRAY_SIZE(pieces_rows));
 }
 
 /* What the kernel chooses without a chunk size, and takes with one. */
@@ -200,6 +210,7 @@ static void chunk_sizes_that_fit(void)
 	struct ctl_answer a;
 	size_t i;
 
+	need_hugetlb();
 	for (i = 0; i < ARRAY_SIZE(fits); i++) {
 		check_eq(ctl_nl_open(&nl), 0);
 		check_cmp(fits[i].fd, >=, 0);
@@ -217,6 +228,7 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(descriptors),
 	KTAP_CASE(buffers),
 	KTAP_CASE(chunk_sizes),
+	KTAP_CASE(pieces),
 	KTAP_CASE(chunk_sizes_that_fit),
 };
 

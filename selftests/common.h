@@ -91,13 +91,30 @@ void impair_none(enum side side);
 /* One of the counters that "ethtool -S" shows. */
 uint64_t nic_counter(enum side side, const char *name);
 
+/* Several of them, of a moment when nothing is under way: none has changed for a
+ * while.
+ */
+struct nic_count {
+	enum side side;
+	const char *name;
+	uint64_t value;
+};
+
+void nic_counts_quiet(struct nic_count *counts, size_t nr);
+
+/* Have each CPU receive a packet. A packet that was read on one CPU and had come in
+ * on another is parked until that one receives something; with a packet of which a
+ * tap had a copy, that is what it holds of a chunk, too.
+ */
+void unpark(void);
+
 /* Lines of /sys/kernel/debug/.../objects of both modules, without devices and
  * links, that are not 0, as "name number, ..." in @text. Returns their number.
  */
 unsigned int live_objects(char *text, size_t size);
 
 /* One of these counters, e.g. "tokens". */
-long live_object(const char *name);
+long live_object(const char *wanted);
 
 /* ---- common_flow.c ----------------------------------------------------- */
 
@@ -122,6 +139,10 @@ void bind_queues(struct bound *b, enum devmem_buf_kind kind, size_t size,
 void unbind(struct bound *b);
 void free_bound(struct bound *b);
 
+/* Has the kernel large pages to make buffers of? Skip the case if not. */
+bool has_hugetlb(void);
+void need_hugetlb(void);
+
 /* What bind-get says of it. */
 void bound_info(const struct bound *b, struct devmem_bind_info *info);
 
@@ -145,6 +166,11 @@ struct conn_opts {
 void connect_pair(struct conn *c, int family);
 void connect_with(struct conn *c, const struct conn_opts *opts);
 void disconnect_pair(struct conn *c);
+
+/* Bytes that the sender has sent more than once: a NIC's counters have up to so
+ * many more than the stream. TCP does that on a busy machine without any loss.
+ */
+uint64_t sent_again(const struct conn *c);
 
 /* Address of @side with @port. Returns its length. */
 socklen_t side_addr(struct sockaddr_storage *ss, enum side side, int family,
@@ -191,7 +217,7 @@ struct rx {
 	size_t control_size;
 	bool keep;		/* rx_all() and rx_eof() give no tokens back */
 	bool plain;		/* no ULP yet: bytes without a description are fine */
-	int timeout_ms;		/* of rx_all() and rx_eof(), for each call: 10000 */
+	int timeout_ms;		/* of rx_all() and rx_eof(), for each call */
 
 	/* the last call */
 	struct msghdr msg;

@@ -50,16 +50,16 @@ static uint16_t ctl_blamed(const struct nlmsghdr *req, uint32_t offset)
 	return mnl_attr_get_type(attr);
 }
 
-static void ctl_parse_ack(const struct nlmsghdr *req, const struct nlmsghdr *nlh,
+static void ctl_parse_ack(const struct nlmsghdr *request, const struct nlmsghdr *ack,
 			  struct ctl_answer *answer)
 {
-	const struct nlmsgerr *e = mnl_nlmsg_get_payload(nlh);
+	const struct nlmsgerr *e = mnl_nlmsg_get_payload(ack);
 	const struct nlattr *attr;
 
 	answer->err = -e->error;
-	if (!(nlh->nlmsg_flags & NLM_F_ACK_TLVS))
+	if (!(ack->nlmsg_flags & NLM_F_ACK_TLVS))
 		return;
-	mnl_attr_for_each(attr, nlh, sizeof(*e)) {
+	mnl_attr_for_each(attr, ack, sizeof(*e)) {
 		switch (mnl_attr_get_type(attr)) {
 		case NLMSGERR_ATTR_MSG:
 			snprintf(answer->text, sizeof(answer->text), "%.*s",
@@ -67,7 +67,7 @@ static void ctl_parse_ack(const struct nlmsghdr *req, const struct nlmsghdr *nlh
 				 (const char *)mnl_attr_get_payload(attr));
 			break;
 		case NLMSGERR_ATTR_OFFS:
-			answer->attr = ctl_blamed(req, mnl_attr_get_u32(attr));
+			answer->attr = ctl_blamed(request, mnl_attr_get_u32(attr));
 			break;
 		default:
 			break;

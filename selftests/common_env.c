@@ -4,6 +4,7 @@
  * namespaces, links and the files that describe them; must not know of sockets
  * that carry data, or of bindings.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/ethtool.h>
@@ -27,8 +28,6 @@
 #define MAX_WORDS	48
 #define CARRIER_MS	5000
 
-extern char **environ;
-
 static int home_ns = -1;
 static int side_ns[2] = { -1, -1 };
 static int stamper = -1;
@@ -47,6 +46,8 @@ static int run_words(char *text, const char *input)
 			fail("a command of more than %d words", MAX_WORDS);
 		words[n++] = word;
 	}
+	if (!n)
+		fail("an empty command");
 	words[n] = NULL;
 
 	posix_spawn_file_actions_init(&actions);
@@ -166,6 +167,30 @@ static bool link_runs(enum side side)
 	return !err && ifr.ifr_flags & IFF_RUNNING;
 }
 
+/* Its address in IPv6 has its route: the kernel sees to that in its own time, and
+ * all that is cached of routes is void afterwards.
+ */
+static bool has_route(enum side side)
+{
+	unsigned char addr[16];
+	char wanted[40], line[256];
+	bool found = false;
+	unsigned int i;
+	FILE *f;
+
+	inet_pton(AF_INET6, ADDR6(side), addr);
+	for (i = 0; i < sizeof(addr); i++)
+		sprintf(wanted + 2 * i, "%02x", addr[i]);
+	strcat(wanted, " 80 ");
+	env_enter(side);
+	f = fopen("/proc/thread-self/net/ipv6_route", "re");
+	while (f && !found && fgets(line, sizeof(line), f))
+		found = !strncmp(line, wanted, strlen(wanted));
+	if (f)
+		fclose(f);
+	return found;
+}
+
 /* No link-local address: when its duplicate detection ends the routes change,
  * and with them whatever depends on a cached route.
  */
@@ -184,6 +209,8 @@ static void side_up(enum side side)
 		 DEV_NAME(side), ADDR4(side), DEV_NAME(side), ADDR6(side),
 		 DEV_NAME(side), DEV_NAME(side));
 	ip_batch(NS_NAME(side), lines);
+	/* an MTU below IPv6's takes the setting away, a larger one this default */
+	env_sysctl(side, "ipv6/conf/default/addr_gen_mode", "1");
 }
 
 static int write_file(const char *path, const char *value)
@@ -232,6 +259,8 @@ void env_setup(unsigned int nr_queues)
 	side_up(SENDER);
 	if (!within(CARRIER_MS, link_runs(RECEIVER) && link_runs(SENDER)))
 		fail("no carrier");
+	if (!within(CARRIER_MS, has_route(RECEIVER) && has_route(SENDER)))
+		fail("no route");
 	env_enter(RECEIVER);
 }
 
@@ -356,6 +385,61 @@ uint64_t nic_counter(enum side side, const char *name)
 	if (!found)
 		fail("%s has no counter '%s'", dev, name);
 	return value;
+}
+
+/* Reads them all. Returns whether all are as they were. */
+static bool counts_same(struct nic_count *counts, size_t nr)
+{
+	bool same = true;
+	uint64_t now;
+	size_t i;
+
+	for (i = 0; i < nr; i++) {
+		now = nic_counter(counts[i].side, counts[i].name);
+		same &= now == counts[i].value;
+		counts[i].value = now;
+	}
+	return same;
+}
+
+static bool counts_stay(struct nic_count *counts, size_t nr)
+{
+	unsigned int i;
+
+	counts_same(counts, nr);
+	for (i = 0; i < 3; i++) {
+		usleep(10000);
+		if (!counts_same(counts, nr))
+			return false;
+	}
+	return true;
+}
+
+void nic_counts_quiet(struct nic_count *counts, size_t nr)
+{
+	if (!within(5000, counts_stay(counts, nr)))
+		fail("it does not get quiet");
+}
+
+void unpark(void)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(9),
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = must(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+	cpu_set_t all, one;
+	int cpu;
+
+	must(sched_getaffinity(0, sizeof(all), &all));
+	for (cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (!CPU_ISSET(cpu, &all))
+			continue;
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		must(sched_setaffinity(0, sizeof(one), &one));
+		sendto(fd, "", 1, 0, (struct sockaddr *)&to, sizeof(to));
+	}
+	must(sched_setaffinity(0, sizeof(all), &all));
+	close(fd);
 }
 
 static const char * const object_files[] = {

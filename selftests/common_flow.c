@@ -5,7 +5,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/tcp.h>
+#include <linux/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -60,6 +60,17 @@ void bound_info(const struct bound *b, struct devmem_bind_info *info)
 {
 	if (devmem_bind_get(b->nl, b->res.id, info, 0))
 		fail("bind-get: %s", devmem_error());
+}
+
+bool has_hugetlb(void)
+{
+	return !access("/proc/sys/vm/nr_hugepages", F_OK);
+}
+
+void need_hugetlb(void)
+{
+	if (!has_hugetlb())
+		skip("this kernel has no hugetlbfs");
 }
 
 socklen_t side_addr(struct sockaddr_storage *ss, enum side side, int family,
@@ -141,6 +152,15 @@ void disconnect_pair(struct conn *c)
 	close(c->tx);
 	c->rx = -1;
 	c->tx = -1;
+}
+
+uint64_t sent_again(const struct conn *c)
+{
+	struct tcp_info ti = {};
+	socklen_t len = sizeof(ti);
+
+	must(getsockopt(c->tx, IPPROTO_TCP, TCP_INFO, &ti, &len));
+	return ti.tcpi_bytes_retrans;
 }
 
 void attach(int sock, const struct bound *b)

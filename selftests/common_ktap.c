@@ -35,6 +35,15 @@ static sigjmp_buf the_end;
 static bool is_helper;		/* made by test_fork() */
 static const char *running;	/* name of the case */
 
+int slow(void)
+{
+	static int factor;
+
+	if (!factor)
+		factor = atoi(getenv("SLOW") ?: "1");
+	return factor > 0 ? factor : 1;
+}
+
 long long now_ms(void)
 {
 	struct timespec ts;
@@ -158,6 +167,11 @@ static void time_is_up(int sig)
 	ktap_fail("timeout", 0, "%s: hangs", running);
 }
 
+static unsigned int seconds_of(const struct ktap_case *c)
+{
+	return (unsigned int)patient((int)(c->timeout ? c->timeout : KTAP_TIMEOUT));
+}
+
 static void run_in_child(const struct ktap_case *c)
 {
 	int status;
@@ -167,7 +181,7 @@ static void run_in_child(const struct ktap_case *c)
 	nr_deferred = 0;
 	running = c->name;
 	signal(SIGALRM, time_is_up);
-	alarm(c->timeout ? c->timeout : KTAP_TIMEOUT);
+	alarm(seconds_of(c));
 
 	status = sigsetjmp(the_end, 1);
 	if (!status)
@@ -181,8 +195,7 @@ static void run_in_child(const struct ktap_case *c)
 /* The case's process and all it left running are gone when this returns. */
 static int wait_for_case(pid_t pid, const struct ktap_case *c)
 {
-	long long until = now_ms() + 1000LL * (GRACE_S +
-			  (c->timeout ? c->timeout : KTAP_TIMEOUT));
+	long long until = now_ms() + 1000LL * (GRACE_S + seconds_of(c));
 	siginfo_t info = {};
 	int status;
 
@@ -204,7 +217,10 @@ static int wait_for_case(pid_t pid, const struct ktap_case *c)
 
 static bool objects_gone(void)
 {
-	return !live_objects(NULL, 0);
+	if (!live_objects(NULL, 0))
+		return true;
+	unpark();
+	return false;
 }
 
 static int run_case(const struct ktap_case *c)
@@ -289,7 +305,7 @@ int ktap_main(int argc, char **argv, void (*setup)(void),
 
 	running = "setup";
 	signal(SIGALRM, time_is_up);
-	alarm(KTAP_TIMEOUT);
+	alarm((unsigned int)patient(KTAP_TIMEOUT));
 	status = sigsetjmp(the_end, 1);
 	if (!status && setup)
 		setup();

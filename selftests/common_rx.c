@@ -15,7 +15,7 @@
 
 #include "common.h"
 
-#define RX_TIMEOUT_MS	10000
+#define RX_TIMEOUT_MS	6000
 
 void rx_init(struct rx *rx, int sock, const struct bound *b, uint64_t seed)
 {
@@ -23,7 +23,7 @@ void rx_init(struct rx *rx, int sock, const struct bound *b, uint64_t seed)
 	rx->sock = sock;
 	rx->b = b;
 	rx->seed = seed;
-	rx->timeout_ms = RX_TIMEOUT_MS;
+	rx->timeout_ms = patient(RX_TIMEOUT_MS);
 	rx->linear_size = RX_LINEAR;
 	rx->control_size = RX_PIECES * CMSG_SPACE(sizeof(struct devmem_cmsg));
 	rx->linear = malloc(rx->linear_size);
@@ -221,7 +221,7 @@ void rx_queued(const struct rx *rx, uint64_t bytes)
 {
 	int inq = 0;
 
-	if (!within(rx->timeout_ms, !ioctl(rx->sock, SIOCINQ, &inq) &&
+	if (!within(RX_TIMEOUT_MS, !ioctl(rx->sock, SIOCINQ, &inq) &&
 		    (uint64_t)inq == bytes))
 		fail("%d bytes are queued, should be %llu", inq,
 		     (unsigned long long)bytes);
@@ -325,10 +325,10 @@ struct devmem_info rx_check_info(const struct rx *rx)
 
 const void *rx_cmsg(const struct rx *rx, int level, int type)
 {
-	struct msghdr *msg = (struct msghdr *)&rx->msg;
+	struct msghdr msg = rx->msg;
 	struct cmsghdr *cmsg;
 
-	for (cmsg = CMSG_FIRSTHDR(msg); cmsg; cmsg = CMSG_NXTHDR(msg, cmsg))
+	for (cmsg = CMSG_FIRSTHDR(&msg); cmsg; cmsg = CMSG_NXTHDR(&msg, cmsg))
 		if (cmsg->cmsg_level == level && cmsg->cmsg_type == type)
 			return CMSG_DATA(cmsg);
 	return NULL;

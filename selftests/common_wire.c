@@ -97,12 +97,13 @@ static uint16_t fold(uint32_t sum)
 	return htons((uint16_t)~sum);
 }
 
-static void send_frame(struct wire *w, unsigned char *frame, size_t len)
+static void send_frame(struct wire *w, unsigned char *frame, size_t len, uint8_t mac)
 {
 	struct ether_header *eth = (void *)frame;
 
 	memcpy(eth->ether_dhost, w->mac[0], 6);
 	memcpy(eth->ether_shost, w->mac[1], 6);
+	eth->ether_shost[5] = (uint8_t)(eth->ether_shost[5] + mac);
 	eth->ether_type = htons(ETH_P_IP);
 	if (send(w->packet, frame, len, 0) != (ssize_t)len)
 		fail("send of a frame of %zu bytes: %s", len, strerror(errno));
@@ -115,7 +116,7 @@ void wire_raw(struct wire *w, const void *ip, size_t len)
 	if (len > 2000)
 		fail("raw packet of %zu bytes", len);
 	memcpy(frame + ETH_HLEN, ip, len);
-	send_frame(w, frame, ETH_HLEN + len);
+	send_frame(w, frame, ETH_HLEN + len, 0);
 }
 
 /* The IP header of @len bytes of payload. Returns its length. */
@@ -131,7 +132,8 @@ static unsigned int put_ip(struct wire *w, unsigned char *at,
 	ip->ihl = hlen / 4;
 	ip->tot_len = htons((uint16_t)((int)(hlen + len) + s->tot_len_off));
 	ip->id = htons(w->ip_id);
-	ip->ttl = 64;
+	ip->tos = s->tos;
+	ip->ttl = s->ttl ? s->ttl : 64;
 	ip->protocol = IPPROTO_TCP;
 	ip->saddr = addr_of(WIRE_ADDR);
 	ip->daddr = addr_of(ADDR4(RECEIVER));
@@ -166,7 +168,7 @@ static unsigned int put_tcp(struct wire *w, unsigned char *at,
 	th->ack_seq = flags & TCP_ACK ? htonl(w->ack + (uint32_t)s->ack_off) : 0;
 	at[13] = flags;
 	th->doff = s->doff ? s->doff : hlen / 4;
-	th->window = htons(65535);
+	th->window = htons(s->window ? s->window : 65535);
 	th->urg_ptr = htons(s->urg);
 	devmem_pattern_fill(at + hlen, s->len, s->pos, s->seed ? s->seed : WIRE_SEED);
 
@@ -195,7 +197,7 @@ static void send_fragments(struct wire *w, const struct segment *s,
 		finish_ip(frame + ETH_HLEN, (uint16_t)(off / 8 | (i < nr - 1 ? 0x2000 : 0)),
 			  false);
 		memcpy(frame + ETH_HLEN + hlen, tcp + off, n);
-		send_frame(w, frame, ETH_HLEN + hlen + n);
+		send_frame(w, frame, ETH_HLEN + hlen + n, s->mac);
 	}
 }
 
@@ -211,10 +213,10 @@ void wire_send(struct wire *w, const struct segment *s)
 		return;
 	}
 	hlen = put_ip(w, frame + ETH_HLEN, s, len);
-	finish_ip(frame + ETH_HLEN, 0x4000, s->bad_csum & 2);
+	finish_ip(frame + ETH_HLEN, s->no_df ? 0 : 0x4000, s->bad_csum & 2);
 	memcpy(frame + ETH_HLEN + hlen, tcp, len);
 	memset(frame + ETH_HLEN + hlen + len, 0, s->pad);
-	send_frame(w, frame, ETH_HLEN + hlen + len + s->pad - s->cut);
+	send_frame(w, frame, ETH_HLEN + hlen + len + s->pad - s->cut, s->mac);
 }
 
 /* Take in one packet of ours. False: none within @ms. */
@@ -276,13 +278,13 @@ int wire_connect(struct wire *w)
 	w->acked = 0;
 	wire_send(w, &syn);
 	do {
-		if (!take_in(w, 3000, &th))
+		if (!take_in(w, patient(3000), &th))
 			fail("no SYN-ACK");
 	} while (!th.syn || !th.ack);
 	w->ack = ntohl(th.seq) + 1;
 	w->window = ntohs(th.window);
 	wire_send(w, &ack);
-	check_eq(poll(&pfd, 1, 3000), 1);
+	check_eq(poll(&pfd, 1, patient(3000)), 1);
 	return must(accept4(w->listener, NULL, NULL, SOCK_CLOEXEC));
 }
 
@@ -298,7 +300,7 @@ void wire_data(struct wire *w, uint64_t pos, uint64_t len, unsigned int size)
 		s.pos = pos;
 		s.len = end - pos < size ? (unsigned int)(end - pos) : size;
 		while (pos + s.len > w->acked + w->window)
-			if (!wire_acked(w, w->acked + 1, 5000))
+			if (!wire_acked(w, w->acked + 1, patient(5000)))
 				fail("the window stays closed at byte %llu",
 				     (unsigned long long)pos);
 		wire_send(w, &s);
@@ -321,7 +323,7 @@ static void neighbour_send(int sock, int stop)
 	_exit(0);
 }
 
-static void neighbour_read(int sock, const struct bound *b)
+static void neighbour_read(int sock, const struct bound *b, bool host)
 {
 	struct rx rx;
 	ssize_t n;
@@ -336,7 +338,8 @@ static void neighbour_read(int sock, const struct bound *b)
 	} while (n);
 	check_cmp(rx.bytes, >=, NEIGHBOUR_STEP);
 	check_eq(rx.bytes % NEIGHBOUR_STEP, 0);
-	check_eq(rx.placed, rx.bytes);
+	if (!host)
+		check_eq(rx.placed, rx.bytes);
 	_exit(0);
 }
 
@@ -358,7 +361,7 @@ void neighbour_start(struct neighbour *n, const struct bound *b)
 	if (!n->reader) {
 		close(stop[1]);
 		close(c.tx);
-		neighbour_read(c.rx, b);
+		neighbour_read(c.rx, b, n->host);
 	}
 	close(stop[0]);
 	disconnect_pair(&c);

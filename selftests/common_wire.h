@@ -14,6 +14,7 @@
 #ifndef SELFTESTS_COMMON_WIRE_H
 #define SELFTESTS_COMMON_WIRE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -29,6 +30,8 @@
 #define TCP_PSH		0x08
 #define TCP_ACK		0x10
 #define TCP_URG		0x20
+#define TCP_ECE		0x40
+#define TCP_CWR		0x80
 
 struct wire {
 	int packet;		/* AF_PACKET on nsd1 */
@@ -59,6 +62,11 @@ struct segment {
 	unsigned int pad;	/* zero bytes behind the IP packet */
 	uint64_t seed;		/* of another pattern: wrong content */
 	uint8_t bad_csum;	/* 1: TCP's, 2: IP's */
+	uint8_t tos;
+	uint8_t ttl;		/* 0: 64 */
+	uint8_t mac;		/* added to the last byte of the source */
+	uint16_t window;	/* 0: 65535 */
+	bool no_df;
 	uint16_t fragment;	/* payload of each IP fragment, multiple of 8 */
 	uint8_t last_first;	/* fragments in reverse order */
 };
@@ -87,12 +95,14 @@ void wire_raw(struct wire *w, const void *ip, size_t len);
 /* ---- a neighbour -------------------------------------------------------- */
 
 /* A well-behaved stream on the same binding, in processes of its own, which
- * goes on until it is stopped. Every byte of it is checked, and placed.
+ * goes on until it is stopped. Every byte of it is checked, and placed, unless
+ * @host allows for host memory: set it before the start.
  */
 struct neighbour {
 	pid_t sender;
 	pid_t reader;
 	int stop;
+	bool host;
 };
 
 void neighbour_start(struct neighbour *n, const struct bound *b);

@@ -5,6 +5,7 @@
  * Must not know why a piece lies where it lies.
  */
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/mman.h>
 
 #include "common.h"
@@ -253,7 +254,9 @@ static void many_iovecs(void)
 	rest(5000 - n);
 }
 
-/* A page that can be read only, and one that is not there. */
+/* A page that can be read only, and one that is not there. Its place is kept:
+ * what the library maps next would go into a hole.
+ */
 static unsigned char *bad_pages(void)
 {
 	unsigned char *p = mmap(NULL, 3 * 4096, PROT_READ | PROT_WRITE,
@@ -261,7 +264,7 @@ static unsigned char *bad_pages(void)
 
 	check(p != MAP_FAILED);
 	must(mprotect(p + 4096, 4096, PROT_READ));
-	must(munmap(p + 8192, 4096));
+	must(mprotect(p + 8192, 4096, PROT_NONE));
 	return p;
 }
 
@@ -319,6 +322,27 @@ static void bad_control(void)
 	check_eq(rx.placed, 10 * CHUNK);
 }
 
+/* A call that fails at the last byte of the stream takes neither that nor the end. */
+static void bad_control_at_the_end(void)
+{
+	unsigned char *p = bad_pages(), *good;
+	struct pollfd pfd;
+
+	open_unattached();
+	attach(c.rx, &b);
+	push(CHUNK);
+	must(shutdown(c.tx, SHUT_WR));
+	pfd = (struct pollfd){ .fd = c.rx, .events = POLLRDHUP };
+	check_eq(poll(&pfd, 1, patient(5000)), 1);
+	good = rx.control;
+	rx.control = p + 4096;
+	check_eq(recv_control(10 * ONE), -EFAULT);
+	rx.control = good;
+	rest(CHUNK);
+	check_eq(rx.placed, CHUNK);
+	rx_eof(&rx);
+}
+
 static void setup(void)
 {
 	env_setup(4);
@@ -339,6 +363,7 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(bad_iovec),
 	KTAP_CASE(bad_iovec_for_placed),
 	KTAP_CASE(bad_control),
+	KTAP_CASE(bad_control_at_the_end),
 };
 
 int main(int argc, char **argv)

@@ -41,7 +41,7 @@
 struct ktap_case {
 	const char *name;
 	void (*run)(void);
-	unsigned int timeout;	/* seconds */
+	unsigned int timeout;	/* seconds, where all is quiet: see patient() */
 	bool dirty;		/* objects may outlive the case */
 };
 
@@ -98,15 +98,31 @@ void skip(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 	r_;								\
 })
 
-/* True as soon as @cond is, false when it is not within @ms. */
+/* How long to wait for what takes @ms at most where all is quiet. Who waits for a
+ * condition loses nothing by waiting longer when the machine is busy.
+ */
+#define PATIENCE	4
+#define patient(ms)	((ms) * (slow() + PATIENCE))
+
+/* True as soon as @cond is, false when it is not in all that time. It is looked at
+ * LOOKS times in any case: while a machine stands still its clock goes on.
+ */
+#define LOOKS		100
 #define within(ms, cond) ({						\
-	long long until_ = now_ms() + (ms);				\
+	long long until_ = now_ms() + patient(ms);			\
+	int looks_ = 0;							\
 	bool ok_;							\
-	while (!(ok_ = (cond)) && now_ms() < until_)			\
+	while (!(ok_ = (cond)) &&					\
+	       (++looks_ < LOOKS || now_ms() < until_))			\
 		usleep(2000);						\
 	ok_;								\
 })
 long long now_ms(void);
+
+/* SLOW in the environment: how many times longer than usual all may take, 1 if
+ * it says nothing. For kernels that check more than stock ones do.
+ */
+int slow(void);
 
 /* @fn(@arg) is called when the case (or, from setup, the file) ends in whatever
  * way; last first. Needed for what outlives a process: links, namespaces.

@@ -39,8 +39,8 @@ run_deferred() {
 }
 
 # 0 as soon as COMMAND succeeds, 1 when it has not within TENTHS of a second
-within() { # TENTHS COMMAND...
-	_tenths=$1
+within() { # TENTHS COMMAND... (SLOW times as long)
+	_tenths=$(($1 * ${SLOW:-1}))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		_tenths=$((_tenths - 1))

@@ -64,7 +64,7 @@ static void binding_closed_while_tokens_are_held(void)
 	hold_some(AF_INET);
 	check_eq(devmem_nl_open(&nl, 0), 0);
 	unbind(&b);
-	check_eq(devmem_nl_wait(nl, b.res.id, 2000, 0), 0);
+	check_eq(devmem_nl_wait(nl, b.res.id, patient(2000), 0), 0);
 	check_eq(devmem_bind_get(nl, b.res.id, &bind_info, 0), 0);
 	check_eq(bind_info.state, NETDEV_DEVMEM_STATE_CLOSING);
 	check_eq(bind_info.flows, 0);
@@ -92,7 +92,7 @@ static void binding_closed_while_tokens_are_held(void)
 	check_eq(rx_check_info(&rx).tokens_held, 0);
 
 	disconnect_pair(&c);
-	check_eq(devmem_nl_wait(nl, b.res.id, 2000, DEVMEM_WAIT_GONE), 0);
+	check_eq(devmem_nl_wait(nl, b.res.id, patient(2000), DEVMEM_WAIT_GONE), 0);
 	check_eq(devmem_bind_get(nl, b.res.id, &bind_info, 0), -ENOENT);
 }
 
@@ -186,7 +186,8 @@ static void kill_mid_stream(bool keep)
 	do
 		check_eq(read(ready[0], &byte, 1), 1);
 	while (byte != 'm');
-	check_cmp(live_object("chunks"), >, 0);
+	/* for a moment there may be none: all filled, read and given back */
+	check(within(1000, live_object("chunks")));
 	kill(pid, SIGKILL);
 
 	/* all its memory, within a second of its death */
@@ -317,7 +318,7 @@ static void wait_for_reset(int sock)
 {
 	struct pollfd pfd = { .fd = sock };
 
-	check_eq(poll(&pfd, 1, 5000), 1);
+	check_eq(poll(&pfd, 1, patient(5000)), 1);
 	check(pfd.revents & (POLLERR | POLLHUP));
 }
 
@@ -406,10 +407,12 @@ static void disconnect_and_connect_again(void)
 	attach(c.rx, &b);
 	rx_init(&rx, c.rx, &b, SEED);
 	rx.keep = true;
-	send_pattern(c.tx, 50000, 0, SEED, 5000);
-	rx_all(&rx, 50000);
 	/* the input route of an active open may come with its first segments */
-	check_cmp(rx.placed, >=, 50000 - 2 * 5000);
+	send_pattern(c.tx, 5000, 0, SEED, 5000);
+	rx_all(&rx, 5000);
+	send_pattern(c.tx, 45000, 5000, SEED, 5000);
+	rx_all(&rx, 45000);
+	check_cmp(rx.placed, >=, 45000);
 	must(connect(c.rx, &nowhere, sizeof(nowhere)));
 	check(within(2000, !live_object("flows") && !live_object("rules")));
 	rx_check_held(&rx);
@@ -429,11 +432,18 @@ static void disconnect_and_connect_again(void)
 	c.tx = must(accept(listener, NULL, NULL));
 	attach(c.rx, &b);
 	rx_init(&again, c.rx, &b, SEED + 1);
-	pid = send_start(&c, STREAM, SEED + 1, 4000, SEND_SHUTDOWN);
-	rx_all(&again, STREAM);
+	send_pattern(c.tx, 4000, 0, SEED + 1, 4000);
+	rx_all(&again, 4000);
+	pid = test_fork();
+	if (!pid) {
+		send_pattern(c.tx, STREAM - 4000, 4000, SEED + 1, 4000);
+		must(shutdown(c.tx, SHUT_WR));
+		_exit(0);
+	}
+	rx_all(&again, STREAM - 4000);
 	rx_eof(&again);
 	test_join(pid);
-	check_cmp(again.placed, >=, STREAM - 2 * 4000);
+	check_cmp(again.placed, >=, STREAM - 4000);
 	/* tokens of the first connection were kept, and count still */
 	rx_check_held(&rx);
 	rx_return(&rx);

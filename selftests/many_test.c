@@ -57,7 +57,7 @@ static void receive_flows(uint64_t bytes)
 	for (i = 0; i < FLOWS; i++)
 		pfd[i] = (struct pollfd) { .fd = conns[i].rx, .events = POLLIN };
 	while (left) {
-		check_cmp(poll(pfd, FLOWS, 10000), >, 0);
+		check_cmp(poll(pfd, FLOWS, patient(10000)), >, 0);
 		for (i = 0; i < FLOWS; i++) {
 			if (!pfd[i].revents)
 				continue;
@@ -170,7 +170,7 @@ static void await_pressure(struct devmem_nl *nl)
 	int err;
 
 	do {
-		err = devmem_nl_event(nl, &ev, 3000, 0);
+		err = devmem_nl_event(nl, &ev, patient(3000), 0);
 		if (err)
 			fail("no pressure notification: %s", strerror(-err));
 	} while (ev.cmd != NETDEV_DEVMEM_CMD_PRESSURE_NTF);
@@ -235,6 +235,7 @@ static void exhausted(void)
  */
 static void a_hoarder(void)
 {
+	struct devmem_bind_info info;
 	struct conn other;
 	struct rx rx2;
 	pid_t pid;
@@ -259,6 +260,7 @@ static void a_hoarder(void)
 	rx_check_held(&rx);
 
 	disconnect_pair(&c);
+	check(within(1000, (bound_info(&b, &info), info.chunks_free >= 60)));
 	send_pattern(other.tx, 60000, 300000, SEED + 1, 1000);
 	rx_all(&rx2, 60000);
 	check_cmp(rx2.placed, >=, 60000);

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <sys/time.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "common.h"
@@ -30,7 +31,8 @@ static uint64_t sent;
 
 static void open_stream(void)
 {
-	struct conn_opts opts = { .family = AF_INET, .rcvbuf = 1 << 20 };
+	/* much for each byte: 800 packets wait at once, which debug kernels make larger */
+	struct conn_opts opts = { .family = AF_INET, .rcvbuf = 4 << 20 };
 
 	bind_buffer(&b, DEVMEM_BUF_HEAP, BUFFER, 0);
 	connect_with(&c, &opts);
@@ -149,16 +151,24 @@ static void noted(int sig)
 	(void)sig;
 }
 
-/* A signal to this process, which will sleep in recvmsg() by then. */
-static pid_t signal_soon(void)
+/* Signals to this process, one of which comes when it sleeps in recvmsg(). */
+static pid_t signals_start(void)
 {
 	pid_t reader = getpid(), pid = test_fork();
 
 	if (pid)
 		return pid;
-	usleep(100000);
-	kill(reader, SIGUSR1);
-	_exit(0);
+	for (;;) {
+		usleep(50000);
+		kill(reader, SIGUSR1);
+	}
+}
+
+static void signals_stop(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) < 0)
+		check_eq(errno, EINTR);
 }
 
 static void signals(void)
@@ -168,14 +178,15 @@ static void signals(void)
 
 	sigaction(SIGUSR1, &act, NULL);
 	open_stream();
-	pid = signal_soon();
+	pid = signals_start();
 	check_eq(recv_some(1000, 0), -EINTR);
-	test_join(pid);
+	signals_stop(pid);
 
 	push(400);
-	pid = signal_soon();
+	rx_queued(&rx, 400);
+	pid = signals_start();
 	check_eq(recv_some(1000, MSG_WAITALL), 400);
-	test_join(pid);
+	signals_stop(pid);
 	push(1000);
 	check_eq(recv_some(1000, MSG_WAITALL), 1000);
 	rx_check_info(&rx);
@@ -238,23 +249,31 @@ static void rcvtimeo(void)
 	check_eq(recv_some(1000, 0), -EAGAIN);
 	check_cmp(now_ms() - start, >=, 140);
 	push(600);
+	rx_queued(&rx, 600);
 	start = now_ms();
 	check_eq(recv_some(1000, MSG_WAITALL), 600);
 	check_cmp(now_ms() - start, >=, 140);
 	check_eq(rx.placed, 600);
 }
 
+/* As with any TCP socket a reader takes what is there and then sleeps until there is
+ * as much again: more is sent than that takes in any case.
+ */
 static void rcvlowat(void)
 {
+	ssize_t n;
 	pid_t pid;
 
 	open_stream();
 	set_int(SOL_SOCKET, SO_RCVLOWAT, 5000);
-	pid = push_slowly(5, 1000, false);
-	check_eq(recv_some(9999, 0), 5000);
+	pid = push_slowly(10, 1000, false);
+	n = recv_some(9999, 0);
+	check_cmp(n, >=, 5000);
 	test_join(pid);
-	check_eq(rx.placed, 5000);
-	sent = 5000;
+	rx_queued(&rx, (uint64_t)(10000 - n));
+	check_eq(recv_some(9999, MSG_DONTWAIT), 10000 - n);
+	check_eq(rx.placed, 10000);
+	sent = 10000;
 	push(1000);
 	rx_queued(&rx, 1000);
 	check_eq(recv_some(300, 0), 300);	/* never waits for more than asked */
@@ -314,7 +333,7 @@ static void check_recent(int64_t sec, int64_t nsec)
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	check_cmp(sec, <=, now.tv_sec);
-	check_cmp(sec, >=, now.tv_sec - 5);
+	check_cmp(sec, >=, now.tv_sec - 60);
 	check_cmp(nsec, >=, 0);
 	check_cmp(nsec, <, 1000000000);
 }

@@ -43,6 +43,8 @@ static uint32_t state_of(uint32_t id)
 static void revoked_mid_stream(void)
 {
 	static struct ctl_nl nl;
+	/* a reader who comes late must not find the buffer full */
+	struct conn_opts opts = { .family = AF_INET, .rcvbuf = 1 << 20 };
 	struct devmem_bind_info info;
 	struct ctl_answer a;
 	struct conn other;
@@ -50,7 +52,7 @@ static void revoked_mid_stream(void)
 	pid_t pid;
 
 	bind_buffer(&b, DEVMEM_BUF_GPU, BUFFER, CHUNK);
-	connect_pair(&c, AF_INET);
+	connect_with(&c, &opts);
 	connect_pair(&other, AF_INET);
 	attach(c.rx, &b);
 	rx_init(&rx, c.rx, &b, SEED);
@@ -190,7 +192,7 @@ static struct devmem_nl *listen_to(void)
 static void expect_event(struct devmem_nl *nl, uint8_t cmd, uint32_t id,
 			 uint32_t state, struct devmem_event *ev)
 {
-	int ret = devmem_nl_event(nl, ev, 2000, 0);
+	int ret = devmem_nl_event(nl, ev, patient(2000), 0);
 
 	if (ret)
 		fail("waiting for command %u: %s", cmd, devmem_error());
@@ -305,7 +307,7 @@ static void told_to_anybody(void)
 		check_eq(ctl_drop_privileges(), 0);
 		nl = listen_to();
 		must(write(ready[1], "r", 1));
-		check_eq(devmem_nl_event(nl, &ev, 5000, 0), 0);
+		check_eq(devmem_nl_event(nl, &ev, patient(5000), 0), 0);
 		check_eq(ev.cmd, NETDEV_DEVMEM_CMD_BIND_NTF);
 		_exit(0);
 	}

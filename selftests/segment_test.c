@@ -52,8 +52,9 @@ static void all_placed(uint64_t bytes)
 	struct devmem_info sock;
 
 	rx_eof(&rx);
-	sock = rx_check_info(&rx);
-	bound_info(&b, &info);
+	/* the same, unless something comes once more just now */
+	check(within(1000, (sock = rx_check_info(&rx), bound_info(&b, &info),
+			    info.stats.placed_bytes == sock.placed_bytes)));
 	check_eq(rx.bytes, bytes);
 	check_cmp(info.stats.fallback_route, <=, 2);
 	check_eq(info.stats.fallback_packets, info.stats.fallback_route);
@@ -62,7 +63,6 @@ static void all_placed(uint64_t bytes)
 		check_eq(sock.fallback_bytes, 0);
 	}
 	check_cmp(sock.placed_bytes, >=, rx.placed);	/* the peer may retransmit */
-	check_eq(info.stats.placed_bytes, sock.placed_bytes);
 }
 
 /* @writes of each of @sizes, one after the other, from a helper. */
@@ -111,6 +111,7 @@ static void ipv4_chunks_of_64k(void)
 
 static void ipv4_chunks_of_2m(void)
 {
+	need_hugetlb();
 	stream_sizes(AF_INET, DEVMEM_BUF_HUGETLB, 2 << 20);
 }
 
@@ -323,7 +324,8 @@ static void set_path_up(const char *rps, const char *threaded, const char *gro)
 	};
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(queues); i++)
+	/* a kernel for one CPU has no RPS */
+	for (i = 0; i < ARRAY_SIZE(queues) && !access("/proc/sys/net/core/rps_sock_flow_entries", F_OK); i++)
 		check_eq(env_sysfs_write(RECEIVER, queues[i], rps), 0);
 	check_eq(env_sysfs_write(RECEIVER, "threaded", threaded), 0);
 	must_cmd("ip netns exec devmem-a ethtool -K nsd0 gro %s", gro);

@@ -233,6 +233,21 @@ static void peer_deleted_mid_stream(void)
 	end(sender);
 }
 
+/* Packets in ordinary memory that nobody has read hold pages of the NIC's pools.
+ * They come back when the link has been gone for long.
+ */
+static void pages_outlive_the_link(void)
+{
+	env_setup(4);
+	connect_pair(&c, AF_INET);
+	send_pattern(c.tx, 50000, 0, SEED, 5000);
+	must_cmd("ip -n devmem-a link delete nsd0");
+	usleep(1500000);	/* page_pool looks once a second */
+	close(c.rx);
+	usleep(1500000);
+	close(c.tx);
+}
+
 /* The binding stays, and placing goes on when the link is back. */
 static void link_down_and_up_mid_stream(void)
 {
@@ -277,7 +292,7 @@ static void device_moved_to_another_namespace(void)
 	sender = send_rest(rest);
 	rx_all(&rx, rest / 8);
 	must_cmd("ip -n devmem-a link set nsd0 netns devmem-b");
-	check_eq(devmem_nl_wait(nl, b.res.id, 2000, 0), 0);
+	check_eq(devmem_nl_wait(nl, b.res.id, patient(2000), 0), 0);
 	drain();
 	rx_check_held(&rx);
 	placed = rx.placed;
@@ -485,6 +500,7 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(every_order_with_the_link, .timeout = 40),
 	KTAP_CASE(link_deleted_mid_stream),
 	KTAP_CASE(peer_deleted_mid_stream),
+	KTAP_CASE(pages_outlive_the_link),
 	KTAP_CASE(link_down_and_up_mid_stream),
 	KTAP_CASE(device_moved_to_another_namespace),
 	KTAP_CASE(namespace_deleted_mid_stream),

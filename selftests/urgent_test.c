@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sock_diag.h>
 #include <linux/userfaultfd.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -213,7 +214,7 @@ static void trap_wait(struct trap *t)
 {
 	struct pollfd pfd = { .fd = t->fd, .events = POLLIN };
 
-	check_eq(poll(&pfd, 1, 5000), 1);
+	check_eq(poll(&pfd, 1, patient(5000)), 1);
 }
 
 static void trap_release(struct trap *t, const void *data, size_t len)
@@ -289,6 +290,15 @@ static void *blocked_ulp(void *unused)
 			      errno : 0);
 }
 
+static bool in_backlog(void)
+{
+	uint32_t mem[SK_MEMINFO_VARS] = {};
+	socklen_t len = sizeof(mem);
+
+	must(getsockopt(rx.sock, SOL_SOCKET, SO_MEMINFO, mem, &len));
+	return mem[SK_MEMINFO_BACKLOG];
+}
+
 /* The backlog has it before anybody asks for the ULP: TCP eats it first. */
 static void in_the_backlog_before_the_ulp(void)
 {
@@ -310,6 +320,7 @@ static void in_the_backlog_before_the_ulp(void)
 	trap_wait(&t);
 	wire_send(&w, &(struct segment){ .pos = 600, .len = 1000, .urg = 1500,
 					 .flags = TCP_ACK | TCP_URG });
+	check(within(2000, in_backlog()));
 	check_eq(pthread_create(&setter, NULL, blocked_ulp, NULL), 0);
 	usleep(50000);
 	trap_release(&t, "", 0);

@@ -10,24 +10,34 @@
  * poll of the rule's queue:
  *
  *	rcu_read_lock();
- *	flow = (its own rule table, looked up under RCU);
- *	skb = headers only, MAC up to the last byte of the TCP header, linear,
- *	      network and transport header set, ip_summed as verified;
- *	if (!devmem_rx_reserve(flow, skb, payload_len, &q->rx)) {
- *		DMA the payload to q->rx.seg[0 .. nr_segs - 1];
- *		devmem_rx_commit(&q->rx, skb);	 or, if the DMA failed:
- *						 devmem_rx_abort(&q->rx)
- *	} else {
- *		payload to host memory, as for any packet;
+ *	for each packet {
+ *		flow = (its own rule table, looked up under RCU);
+ *		skb = headers only, MAC up to the last byte of the TCP header,
+ *		      linear, after eth_type_trans(), network and transport
+ *		      header set, ip_summed as verified; if it stands for
+ *		      several segments, gso_size, gso_segs and gso_type, too;
+ *		if (!devmem_rx_reserve(flow, skb, payload_len, &q->rx)) {
+ *			DMA the payload to q->rx.seg[0 .. nr_segs - 1];
+ *			devmem_rx_commit(&q->rx, skb);	 or, if the DMA failed:
+ *							 devmem_rx_abort(&q->rx)
+ *		} else {
+ *			payload to host memory, as for any packet;
+ *		}
+ *		skb = devmem_rx_receive(&q->rx, napi, skb);
+ *		if (skb)
+ *			free it, or use it for the headers of the next packet;
  *	}
+ *	devmem_rx_flush(&q->rx, napi);
  *	rcu_read_unlock();
- *	napi_gro_receive(napi, skb);
+ *	napi_complete_done(), if nothing is left;
  *
  * A packet that cannot be placed goes to host memory, never to the floor: TCP
  * mixes both. devmem_rx_reserve() counts it and says why in its return value.
  *
  * The driver keeps packets of one flow in order, and hands packets of attached
- * flows and all others to the stack through the same function.
+ * flows and all others to the stack through devmem_rx_receive(): placed packets
+ * that continue each other may wait there until the end of the poll to become
+ * one, and nothing must overtake them.
  */
 #ifndef _NET_DEVMEM_H
 #define _NET_DEVMEM_H
@@ -45,6 +55,7 @@ struct devmem_flow;
  * @family: AF_INET or AF_INET6
  * @sport: source port: the peer's
  * @dport: destination port: ours
+ * @pad: zero
  * @saddr: source address: the peer's; the first word for AF_INET, rest zero
  * @daddr: destination address: ours; likewise
  *
@@ -124,8 +135,15 @@ void devmem_dev_unregister(struct net_device *dev);
  */
 #define DEVMEM_RX_MAX_SEGS	18
 
+/* Longest packet that devmem_rx_receive() makes of several, IP header included.
+ * The length fields of IP do not limit it, for it never leaves this host: TCP
+ * takes the length from the skb. Beyond this size there is little left to save,
+ * and a reader would begin later.
+ */
+#define DEVMEM_RX_MAX_LEN	(256 * 1024)
+
 /**
- * struct devmem_rx - room for the payload of one packet
+ * struct devmem_rx - room for the payload of one packet, and packets that wait
  * @flow: whose packet
  * @nr_segs: number of pieces in @seg
  * @len: payload bytes in all
@@ -133,9 +151,9 @@ void devmem_dev_unregister(struct net_device *dev);
  * @seg.addr: DMA address for the registered dma_dev
  * @seg.len: bytes
  *
- * Embed one in each queue: it is too large for the stack. Owner: NAPI of the
- * queue. Valid from a successful devmem_rx_reserve() to the commit or abort
- * that follows in the same RCU read-side section.
+ * Embed one in each queue, zeroed: it is too large for the stack. Owner: NAPI of
+ * the queue. What is documented is valid from a successful devmem_rx_reserve() to
+ * the commit or abort that follows in the same RCU read-side section.
  */
 struct devmem_rx {
 	struct devmem_flow *flow;
@@ -148,7 +166,15 @@ struct devmem_rx {
 		struct devmem_chunk *chunk;
 		struct sk_buff *skb;
 		u32 off;
+		/* public: */
 	} seg[DEVMEM_RX_MAX_SEGS];
+	/* private: merge.c */
+	bool joins;			/* the packet continues the held one */
+	struct sk_buff *tail;		/* else: its last payload skb */
+	struct devmem_flow *placed;	/* whose packet comes next, with payload */
+	struct devmem_flow *first;	/* flows with a held packet, in order */
+	struct devmem_flow *last;
+	/* public: */
 };
 
 /**
@@ -184,10 +210,10 @@ void devmem_rx_skip(struct devmem_flow *flow, unsigned int len);
 /**
  * devmem_rx_commit() - the payload is in place: make @skb the placed packet
  * @rx: from devmem_rx_reserve()
- * @skb: the headers given to devmem_rx_reserve(); its length grows by @rx->len
+ * @skb: the headers given to devmem_rx_reserve(), unchanged
  *
- * If the packet stands for several segments the driver sets gso_size, gso_segs
- * and gso_type itself, as for hardware GRO.
+ * The next call with @rx is devmem_rx_receive() of @skb. Until then the driver
+ * leaves its length and data alone.
  */
 void devmem_rx_commit(struct devmem_rx *rx, struct sk_buff *skb);
 
@@ -196,5 +222,32 @@ void devmem_rx_commit(struct devmem_rx *rx, struct sk_buff *skb);
  * @rx: from devmem_rx_reserve()
  */
 void devmem_rx_abort(struct devmem_rx *rx);
+
+/**
+ * devmem_rx_receive() - hand a packet to the stack, now or with those to come
+ * @rx: of the queue
+ * @napi: of the queue
+ * @skb: any packet, placed or not, ready for napi_gro_receive()
+ *
+ * What the kernel's GRO does for other packets: placed ones that continue each
+ * other become one. They wait for that until devmem_rx_flush(), unless the
+ * device has NETIF_F_GRO off. No packet overtakes one of its own connection.
+ * NAPI context, RCU read side.
+ *
+ * Return: NULL, or @skb, still with headers only, if its payload has become part
+ * of another packet: the caller frees it or uses it again.
+ */
+struct sk_buff *devmem_rx_receive(struct devmem_rx *rx, struct napi_struct *napi,
+				  struct sk_buff *skb);
+
+/**
+ * devmem_rx_flush() - the poll ends: hand on what waits
+ * @rx: of the queue
+ * @napi: of the queue
+ *
+ * In the RCU read-side section of the devmem_rx_receive() calls, before
+ * napi_complete_done(), however the poll ends.
+ */
+void devmem_rx_flush(struct devmem_rx *rx, struct napi_struct *napi);
 
 #endif /* _NET_DEVMEM_H */

@@ -191,7 +191,7 @@ static int devmem_binding_check_dev(struct devmem_binding *binding,
 				   binding->ifindex);
 		return -ENODEV;
 	}
-	if (!(ddev->netdev->flags & IFF_UP)) {
+	if (!(READ_ONCE(ddev->netdev->flags) & IFF_UP)) {
 		NL_SET_ERR_MSG_FMT(extack, "%s is down", ddev->netdev->name);
 		return -ENETDOWN;
 	}
@@ -297,8 +297,11 @@ struct devmem_binding *devmem_binding_create(const struct devmem_bind_args *args
 	err = xa_alloc_cyclic(&devmem_bindings, &binding->id, binding,
 			      XA_LIMIT(1, U32_MAX), &devmem_bindings_next,
 			      GFP_KERNEL_ACCOUNT);
-	if (err < 0)
+	if (err < 0) {
+		/* the number that was tried: it may be another's by now */
+		binding->id = 0;
 		goto err_queues;
+	}
 
 	refcount_inc(&binding->ref);	/* the device's */
 	binding->bound = true;

@@ -7,7 +7,6 @@
 #include <linux/slab.h>
 
 #include "devmem.h"
-#include "trace.h"
 
 /* Pressure begins when less than 1/8 of the chunks is free, and ends when more
  * than 1/4 is: far enough apart that a binding at the edge does not flood its
@@ -22,9 +21,11 @@ int devmem_pool_init(struct devmem_binding *binding)
 	u32 nr = binding->nr_chunks;
 	u32 i;
 
+	/* who wants too much is told so, and not the log */
 	binding->chunks = kvcalloc(nr, sizeof(*binding->chunks),
-				   GFP_KERNEL_ACCOUNT);
-	pool->free = kvmalloc_array(nr, sizeof(*pool->free), GFP_KERNEL_ACCOUNT);
+				   GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	pool->free = kvmalloc_array(nr, sizeof(*pool->free),
+				    GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!binding->chunks || !pool->free) {
 		devmem_pool_destroy(binding);
 		return -ENOMEM;

@@ -26,7 +26,8 @@
  *	       -> the dma-buf's reservation lock	the mapping
  *	devmem_sock.tokens.lock, devmem_pool.lock: innermost, never nested
  *
- *	The driver's ops run under devmem_dev.lock. The exporter's move_notify
+ *	The driver's ops run under devmem_dev.lock. The exporter's
+ *	invalidate_mappings (move_notify on 6.12)
  *	comes with the reservation lock held and takes nothing further. NAPI
  *	takes no lock but devmem_pool.lock: it sees flows and bindings under RCU.
  *
@@ -37,7 +38,8 @@
  *	    armed sees its socket and binding.
  *	(B) revoke and unbind: state is set, then synchronize_net(), then the
  *	    mapping goes. devmem_rx_reserve() reads the state, and the caller
- *	    finishes its DMA, in one RCU read-side section.
+ *	    finishes its DMA, in one RCU read-side section. Packets held for
+ *	    others do not outlive that, so no flow is freed under one.
  *	(C) devmem_chunk_put(): the decrement of the count orders all use of
  *	    the chunk before its reuse; pairs with devmem_chunk_exclusive().
  */
@@ -155,6 +157,20 @@ enum devmem_event {
 	DEVMEM_EVENT_REVOKED,
 };
 
+/* The packet of a flow that others may continue: merge.c. Owner: NAPI of the
+ * flow's queue; gone when that ends its poll.
+ */
+struct devmem_held {
+	struct sk_buff *skb;		/* NULL: none */
+	struct sk_buff *last;		/* its last payload skb */
+	struct devmem_flow *next;	/* in devmem_rx.first */
+	u32 seq;			/* that the next one begins with */
+	u32 size;			/* of each segment, the last may have less */
+	u32 room;			/* bytes that it may grow; 0: it has ended */
+	u32 segs;			/* that it stands for */
+	bool joined;			/* it has grown */
+};
+
 struct devmem_flow {
 	struct devmem_flow_key key;	/* write-once, as the next 4 */
 	struct devmem_binding *binding;
@@ -174,6 +190,7 @@ struct devmem_flow {
 	u32 off;			/* next free byte in @chunk */
 	u64 placed_bytes;
 	u64 fallback_bytes;
+	struct devmem_held held;
 };
 
 /* Tokens given out and not given back: slot[number & mask]. Numbers rise, so
@@ -271,12 +288,22 @@ void devmem_frag_init_chunk(struct devmem_chunk *chunk);
 struct page *devmem_frag_poison_alloc(u32 chunk_shift);
 void devmem_frag_poison_free(struct page *poison);
 struct sk_buff *devmem_frag_alloc(void);
-void devmem_frag_attach(struct sk_buff *skb, struct sk_buff *payload,
-			struct devmem_chunk *chunk, u32 off, u32 len);
+void devmem_frag_attach(struct sk_buff *skb, struct sk_buff *last,
+			struct sk_buff *payload, struct devmem_chunk *chunk,
+			u32 off, u32 len);
+bool devmem_frag_ends_at(const struct sk_buff *payload,
+			 const struct devmem_chunk *chunk, u32 off);
+void devmem_frag_extend(struct sk_buff *skb, struct sk_buff *payload, u32 len);
 bool devmem_frag_placed(const struct sk_buff *skb);
 bool devmem_frag_find(const struct sk_buff *skb, u32 offset,
 		      struct devmem_piece *piece);
 void devmem_frag_release(struct sk_buff *skb);
+
+/* merge.c */
+bool devmem_merge_continues(const struct devmem_flow *flow,
+			    const struct sk_buff *skb, unsigned int len);
+void devmem_merge_join(struct devmem_flow *flow, const struct sk_buff *skb,
+		       unsigned int len);
 
 /* flow.c */
 struct devmem_flow *devmem_flow_create(struct devmem_binding *binding, struct sock *sk);
@@ -308,8 +335,7 @@ int devmem_getsockopt(struct sock *sk, int level, int optname,
 		      char __user *optval, int __user *optlen);
 
 /* rx.c */
-int devmem_recvmsg(struct sock *sk, struct msghdr *msg, size_t len, int flags,
-		   int *addr_len);
+int devmem_recvmsg(struct sock *sk, struct msghdr *msg, size_t len, int flags);
 
 /* guard.c */
 int devmem_guard_enable(struct net *net);

@@ -16,6 +16,7 @@
  * cannot use net_iov frags: only built-in memory providers may own those.
  */
 #include <linux/gfp.h>
+#include <linux/kmemleak.h>
 #include <linux/skbuff.h>
 
 #include "devmem.h"
@@ -60,12 +61,14 @@ struct sk_buff *devmem_frag_alloc(void)
 	return alloc_skb(0, GFP_ATOMIC | __GFP_NOWARN);
 }
 
-/* Append a piece to @skb. Takes over @payload and one reference on @chunk. */
-void devmem_frag_attach(struct sk_buff *skb, struct sk_buff *payload,
-			struct devmem_chunk *chunk, u32 off, u32 len)
+/* Append a piece to @skb, behind @last of its payload skbs, or NULL if it has
+ * none. Takes over @payload and one reference on @chunk.
+ */
+void devmem_frag_attach(struct sk_buff *skb, struct sk_buff *last,
+			struct sk_buff *payload, struct devmem_chunk *chunk,
+			u32 off, u32 len)
 {
 	struct page *poison = chunk->binding->poison;
-	struct sk_buff **last;
 
 	get_page(poison);
 	skb_fill_page_desc(payload, 0, poison, off, len);
@@ -75,14 +78,39 @@ void devmem_frag_attach(struct sk_buff *skb, struct sk_buff *payload,
 	payload->unreadable = 1;
 	skb_zcopy_init(payload, &chunk->ubuf);
 
-	for (last = &skb_shinfo(skb)->frag_list; *last; last = &(*last)->next)
-		;
-	*last = payload;
+	if (last)
+		last->next = payload;
+	else
+		skb_shinfo(skb)->frag_list = payload;
 
 	skb->len += len;
 	skb->data_len += len;
 	skb->truesize += payload->truesize;
 	skb->unreadable = 1;
+}
+
+/* Would a piece at @off of @chunk continue @payload? */
+bool devmem_frag_ends_at(const struct sk_buff *payload,
+			 const struct devmem_chunk *chunk, u32 off)
+{
+	const skb_frag_t *frag = &skb_shinfo(payload)->frags[0];
+
+	return skb_uarg(payload) == &chunk->ubuf &&
+	       skb_frag_off(frag) + skb_frag_size(frag) == off;
+}
+
+/* @payload, one of @skb, has @len bytes more. Nobody else has seen either. The
+ * poison page is as large as the chunk in which the bytes lie.
+ */
+void devmem_frag_extend(struct sk_buff *skb, struct sk_buff *payload, u32 len)
+{
+	skb_frag_size_add(&skb_shinfo(payload)->frags[0], len);
+	payload->len += len;
+	payload->data_len += len;
+	payload->truesize += len;
+	skb->len += len;
+	skb->data_len += len;
+	skb->truesize += len;
 }
 
 /* Is @skb one of ours? */
@@ -130,8 +158,9 @@ bool devmem_frag_find(const struct sk_buff *skb, u32 offset,
 }
 
 /* The reader is through with @skb: let go of its chunks now, for the stack may
- * park the skb on another CPU for a while before it frees it. What a clone
- * shares stays as it is.
+ * park the skb on another CPU for a while before it frees it, or keep it with an
+ * orphan. What a clone shares stays as it is. kmemleak does not look into the
+ * pages that heads like that of @skb are cut from.
  */
 void devmem_frag_release(struct sk_buff *skb)
 {
@@ -139,7 +168,9 @@ void devmem_frag_release(struct sk_buff *skb)
 
 	if (!devmem_frag_placed(skb) || skb_shared(skb) || skb_cloned(skb))
 		return;
-	skb_walk_frags(skb, payload)
+	skb_walk_frags(skb, payload) {
+		kmemleak_not_leak(payload);
 		if (!skb_shared(payload) && !skb_cloned(payload))
 			skb_zcopy_clear(payload, true);
+	}
 }

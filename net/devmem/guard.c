@@ -41,16 +41,15 @@ static DEFINE_MUTEX(devmem_guard_lock);
 static struct sock *devmem_guard_lookup(struct net *net, struct sk_buff *skb,
 					const struct tcphdr *th, u8 pf)
 {
-	struct inet_hashinfo *hashinfo = net->ipv4.tcp_death_row.hashinfo;
 	u16 hnum = ntohs(th->dest);
 
 	if (pf == NFPROTO_IPV4)
-		return __inet_lookup_established(net, hashinfo,
+		return devmem_lookup_established(net,
 						 ip_hdr(skb)->saddr, th->source,
 						 ip_hdr(skb)->daddr, hnum,
 						 inet_iif(skb), inet_sdif(skb));
 #if IS_ENABLED(CONFIG_IPV6)
-	return __inet6_lookup_established(net, hashinfo,
+	return devmem_lookup6_established(net,
 					  &ipv6_hdr(skb)->saddr, th->source,
 					  &ipv6_hdr(skb)->daddr, hnum,
 					  inet6_iif(skb), inet6_sdif(skb));

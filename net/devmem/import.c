@@ -19,7 +19,7 @@ static void devmem_binding_unmap(struct devmem_binding *binding)
 		return;
 	dma_buf_unmap_attachment(binding->attach, binding->sgt, DMA_FROM_DEVICE);
 	binding->sgt = NULL;
-	if (IS_ENABLED(CONFIG_DMABUF_MOVE_NOTIFY))
+	if (!DEVMEM_DMABUF_MAP_PINS)
 		dma_buf_unpin(binding->attach);
 }
 
@@ -27,7 +27,7 @@ static void devmem_binding_unmap(struct devmem_binding *binding)
  * any more and nothing of the mapping is left. Comes with the reservation lock
  * held. Tokens stay, so that their holders can give them back in peace.
  */
-static void devmem_binding_move_notify(struct dma_buf_attachment *attach)
+static void devmem_binding_invalidate(struct dma_buf_attachment *attach)
 {
 	struct devmem_binding *binding = attach->importer_priv;
 
@@ -42,7 +42,7 @@ static void devmem_binding_move_notify(struct dma_buf_attachment *attach)
 
 static const struct dma_buf_attach_ops devmem_attach_ops = {
 	.allow_peer2peer = true,
-	.move_notify = devmem_binding_move_notify,
+	.invalidate_mappings = devmem_binding_invalidate,
 };
 
 /* A maximal DMA-contiguous run of the buffer. */
@@ -172,7 +172,7 @@ static int devmem_binding_layout(struct devmem_binding *binding, u32 chunk_size,
 	binding->nr_chunks = size >> binding->chunk_shift;
 
 	binding->dma = kvmalloc_array(binding->nr_chunks, sizeof(*binding->dma),
-				      GFP_KERNEL_ACCOUNT);
+				      GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	binding->poison = devmem_frag_poison_alloc(binding->chunk_shift);
 	if (!binding->dma || !binding->poison || devmem_pool_init(binding)) {
 		NL_SET_ERR_MSG_FMT(extack, "no host memory to describe %u chunks of %u bytes",
@@ -210,7 +210,7 @@ static int devmem_binding_map(struct devmem_binding *binding, u32 chunk_size,
 	dma_resv_assert_held(binding->dmabuf->resv);
 
 	/* Payload is placed by a device that knows no page faults. */
-	if (IS_ENABLED(CONFIG_DMABUF_MOVE_NOTIFY)) {
+	if (!DEVMEM_DMABUF_MAP_PINS) {
 		err = dma_buf_pin(binding->attach);
 		if (err) {
 			NL_SET_ERR_MSG_FMT(extack, "exporter cannot pin the buffer: error %d",
@@ -221,7 +221,7 @@ static int devmem_binding_map(struct devmem_binding *binding, u32 chunk_size,
 
 	sgt = dma_buf_map_attachment(binding->attach, DMA_FROM_DEVICE);
 	if (IS_ERR(sgt)) {
-		if (IS_ENABLED(CONFIG_DMABUF_MOVE_NOTIFY))
+		if (!DEVMEM_DMABUF_MAP_PINS)
 			dma_buf_unpin(binding->attach);
 		NL_SET_ERR_MSG_FMT(extack, "exporter cannot map the buffer for %s: error %ld",
 				   binding->ddev->netdev->name, PTR_ERR(sgt));

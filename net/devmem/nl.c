@@ -4,6 +4,7 @@
  * bindings into attributes. Owns the list of bindings that a netlink socket
  * made: when the socket goes, they go.
  */
+#include <linux/kmemleak.h>
 #include <linux/netdevice.h>
 #include <linux/pid_namespace.h>
 #include <net/genetlink.h>
@@ -371,7 +372,14 @@ int netdev_devmem_nl_bind_get_dumpit(struct sk_buff *skb,
 
 int devmem_nl_init(void)
 {
-	return genl_register_family(&netdev_devmem_nl_family);
+	int err;
+
+	err = genl_register_family(&netdev_devmem_nl_family);
+	if (err)
+		return err;
+	/* kmemleak does not look into a module's __ro_after_init */
+	kmemleak_not_leak(netdev_devmem_nl_family.sock_privs);
+	return 0;
 }
 
 void devmem_nl_exit(void)

@@ -132,14 +132,26 @@ void devmem_rx_abort(struct devmem_rx *rx)
 {
 	while (rx->nr_segs) {
 		rx->nr_segs--;
+		if (!rx->seg[rx->nr_segs].skb)
+			continue;
 		kfree_skb(rx->seg[rx->nr_segs].skb);
 		devmem_chunk_put(rx->seg[rx->nr_segs].chunk);
 	}
 }
 EXPORT_SYMBOL_GPL(devmem_rx_abort);
 
+/* Does the piece at @off of @chunk continue the last one of the flow's held
+ * packet? It needs no payload skb then, nor a reference of its own.
+ */
+static bool devmem_place_extends(const struct devmem_rx *rx,
+				 const struct devmem_chunk *chunk, u32 off)
+{
+	return rx->joins && !rx->nr_segs && chunk &&
+	       devmem_frag_ends_at(rx->flow->held.last, chunk, off);
+}
+
 /* Lay out @len bytes from the cursor on: through the chunk at hand to its end,
- * then through fresh ones. Each piece holds a reference on its chunk.
+ * then through fresh ones. Each payload skb holds a reference on its chunk.
  */
 static int devmem_place_layout(struct devmem_flow *flow, unsigned int len,
 			       struct devmem_rx *rx)
@@ -155,18 +167,22 @@ static int devmem_place_layout(struct devmem_flow *flow, unsigned int len,
 	off = flow->off;
 
 	while (len) {
+		bool extends = devmem_place_extends(rx, chunk, off);
+		struct sk_buff *payload = NULL;
 		u32 n = min(len, size - off);
-		struct sk_buff *payload;
 
 		if (rx->nr_segs == DEVMEM_RX_MAX_SEGS)
 			return -EPROTO;
 
-		payload = devmem_frag_alloc();
-		if (!payload)
-			return -ENOMEM;
+		if (!extends) {
+			payload = devmem_frag_alloc();
+			if (!payload)
+				return -ENOMEM;
+		}
 
 		if (chunk) {
-			devmem_chunk_get(chunk);
+			if (!extends)
+				devmem_chunk_get(chunk);
 		} else {
 			chunk = devmem_chunk_alloc(binding);
 			if (!chunk) {
@@ -200,10 +216,13 @@ int devmem_rx_reserve(struct devmem_flow *flow, const struct sk_buff *skb,
 	rx->flow = flow;
 	rx->len = len;
 	rx->nr_segs = 0;
+	rx->placed = NULL;
 
 	err = devmem_place_check(flow, skb, len);
-	if (!err)
+	if (!err) {
+		rx->joins = devmem_merge_continues(flow, skb, len);
 		err = devmem_place_layout(flow, len, rx);
+	}
 	if (err) {
 		devmem_rx_abort(rx);
 		devmem_place_count_fallback(flow, len, err);
@@ -237,17 +256,42 @@ static void devmem_place_advance(struct devmem_flow *flow,
 	flow->off = full ? 0 : off;
 }
 
+/* The pieces become part of @skb, whose payload so far ends with @last. Returns
+ * what it ends with now.
+ */
+static struct sk_buff *devmem_place_attach(const struct devmem_rx *rx,
+					   struct sk_buff *skb,
+					   struct sk_buff *last)
+{
+	unsigned int i;
+
+	for (i = 0; i < rx->nr_segs; i++) {
+		if (!rx->seg[i].skb) {
+			devmem_frag_extend(skb, last, rx->seg[i].len);
+			continue;
+		}
+		devmem_frag_attach(skb, last, rx->seg[i].skb, rx->seg[i].chunk,
+				   rx->seg[i].off, rx->seg[i].len);
+		last = rx->seg[i].skb;
+	}
+	return last;
+}
+
 void devmem_rx_commit(struct devmem_rx *rx, struct sk_buff *skb)
 {
 	unsigned int last = rx->nr_segs - 1;
 	struct devmem_flow *flow = rx->flow;
-	unsigned int i;
+	struct devmem_held *held = &flow->held;
 
 	devmem_place_advance(flow, rx->seg[last].chunk,
 			     rx->seg[last].off + rx->seg[last].len);
-	for (i = 0; i <= last; i++)
-		devmem_frag_attach(skb, rx->seg[i].skb, rx->seg[i].chunk,
-				   rx->seg[i].off, rx->seg[i].len);
+	if (rx->joins) {
+		held->last = devmem_place_attach(rx, held->skb, held->last);
+		devmem_merge_join(flow, skb, rx->len);
+	} else {
+		rx->tail = devmem_place_attach(rx, skb, NULL);
+	}
+	rx->placed = flow;
 
 	WRITE_ONCE(flow->placed_bytes, flow->placed_bytes + rx->len);
 	this_cpu_inc(flow->binding->stats->placed_packets);

@@ -113,6 +113,7 @@ static int devmem_reader_flush(struct devmem_reader *r)
 	r->copied -= cmsg.frag_size;
 	r->done -= cmsg.frag_size;
 	r->len += cmsg.frag_size;
+	r->fin = false;		/* it comes after them */
 	return err;
 }
 
@@ -206,11 +207,8 @@ static void devmem_reader_note_ts(struct devmem_reader *r, struct sk_buff *skb)
 	if (!TCP_SKB_CB(skb)->has_rxtstamp)
 		return;
 	r->has_ts = true;
-	r->ts.ts[0] = skb->tstamp ? ktime_to_timespec64(skb->tstamp) :
-				    (struct timespec64) {};
-	r->ts.ts[2] = skb_hwtstamps(skb)->hwtstamp ?
-		      ktime_to_timespec64(skb_hwtstamps(skb)->hwtstamp) :
-		      (struct timespec64) {};
+	r->ts.ts[0] = devmem_tstamp(skb->tstamp);
+	r->ts.ts[2] = devmem_tstamp(skb_hwtstamps(skb)->hwtstamp);
 }
 
 /* Take what is queued, as far as it goes. Returns 0 when the queue is empty,
@@ -367,20 +365,21 @@ static int devmem_reader_run(struct devmem_reader *r)
 static void devmem_put_timestamp(struct devmem_reader *r)
 {
 	struct scm_timestamping_internal *ts = &r->ts;
-	struct timespec64 *sw = &ts->ts[0];
-	struct timespec64 *hw = &ts->ts[2];
+	struct timespec64 sw = devmem_tstamp_to_timespec64(ts->ts[0]);
+	bool has_sw = devmem_tstamp_is_set(ts->ts[0]);
+	bool has_hw = devmem_tstamp_is_set(ts->ts[2]);
 	const struct sock *sk = r->sk;
 	bool is_new = sock_flag(sk, SOCK_TSTAMP_NEW);
 	u32 flags = READ_ONCE(sk->sk_tsflags);
 	struct msghdr *msg = r->msg;
 	bool any = false;
 
-	if ((sw->tv_sec || sw->tv_nsec) && sock_flag(sk, SOCK_RCVTSTAMP)) {
+	if (has_sw && sock_flag(sk, SOCK_RCVTSTAMP)) {
 		if (sock_flag(sk, SOCK_RCVTSTAMPNS)) {
 			/* both layouts are two 64-bit words here */
 			struct __kernel_timespec t = {
-				.tv_sec = sw->tv_sec,
-				.tv_nsec = sw->tv_nsec,
+				.tv_sec = sw.tv_sec,
+				.tv_nsec = sw.tv_nsec,
 			};
 
 			put_cmsg(msg, SOL_SOCKET,
@@ -388,8 +387,8 @@ static void devmem_put_timestamp(struct devmem_reader *r)
 				 sizeof(t), &t);
 		} else {
 			struct __kernel_sock_timeval t = {
-				.tv_sec = sw->tv_sec,
-				.tv_usec = sw->tv_nsec / NSEC_PER_USEC,
+				.tv_sec = sw.tv_sec,
+				.tv_usec = sw.tv_nsec / NSEC_PER_USEC,
 			};
 
 			put_cmsg(msg, SOL_SOCKET,
@@ -398,20 +397,20 @@ static void devmem_put_timestamp(struct devmem_reader *r)
 		}
 	}
 
-	if ((sw->tv_sec || sw->tv_nsec) && (flags & SOF_TIMESTAMPING_SOFTWARE) &&
+	if (has_sw && (flags & SOF_TIMESTAMPING_SOFTWARE) &&
 	    (flags & SOF_TIMESTAMPING_RX_SOFTWARE ||
 	     !(flags & SOF_TIMESTAMPING_OPT_RX_FILTER)))
 		any = true;
 	else
-		*sw = (struct timespec64) {};
+		ts->ts[0] = devmem_tstamp(0);
 
-	if ((hw->tv_sec || hw->tv_nsec) &&
+	if (has_hw &&
 	    (flags & SOF_TIMESTAMPING_RAW_HARDWARE) &&
 	    (flags & SOF_TIMESTAMPING_RX_HARDWARE ||
 	     !(flags & SOF_TIMESTAMPING_OPT_RX_FILTER)))
 		any = true;
 	else
-		*hw = (struct timespec64) {};
+		ts->ts[2] = devmem_tstamp(0);
 
 	if (!any)
 		return;
@@ -451,8 +450,7 @@ static int devmem_recv_locked(struct devmem_reader *r)
 	return devmem_reader_run(r);
 }
 
-int devmem_recvmsg(struct sock *sk, struct msghdr *msg, size_t len, int flags,
-		   int *addr_len)
+int devmem_recvmsg(struct sock *sk, struct msghdr *msg, size_t len, int flags)
 {
 	struct devmem_reader r = {
 		.sk = sk,
@@ -465,7 +463,7 @@ int devmem_recvmsg(struct sock *sk, struct msghdr *msg, size_t len, int flags,
 	int ret;
 
 	if (flags & MSG_ERRQUEUE)
-		return inet_recv_error(sk, msg, len, addr_len);
+		return devmem_recv_error(sk, msg, len);
 
 	if (sk_can_busy_loop(sk) &&
 	    skb_queue_empty_lockless(&sk->sk_receive_queue) &&

@@ -48,8 +48,9 @@ static int devmem_attach_settle(struct sock *sk, struct devmem_sock *ds)
 }
 
 /* Does the connection come in through the binding's device? The SYN-ACK of an
- * active open may have lost its route in the backlog: then the way out tells.
- * Placing looks at the input route of each packet anyway.
+ * active open may have lost its route in the backlog: then the way out tells,
+ * which is looked up again if an option has made the socket forget it. Placing
+ * looks at the input route of each packet anyway.
  */
 static int devmem_attach_route(struct sock *sk, const struct devmem_binding *binding)
 {
@@ -58,7 +59,7 @@ static int devmem_attach_route(struct sock *sk, const struct devmem_binding *bin
 
 	if (rcu_access_pointer(sk->sk_rx_dst)) {
 		ifindex = sk->sk_rx_dst_ifindex;
-	} else {
+	} else if (!inet_csk(sk)->icsk_af_ops->rebuild_header(sk)) {
 		rcu_read_lock();
 		dst = __sk_dst_get(sk);
 		if (dst)

@@ -29,7 +29,7 @@ static int objects_show(struct seq_file *seq, void *unused)
 	for (object = 0; object < DEVMEM_OBJ_MAX; object++) {
 		sum = 0;
 		for_each_possible_cpu(cpu)
-			sum += per_cpu(devmem_objects[object], cpu);
+			sum += READ_ONCE(per_cpu(devmem_objects[object], cpu));
 		seq_printf(seq, "%s %ld\n", devmem_object_names[object], sum);
 	}
 	return 0;

@@ -44,7 +44,7 @@ int devmem_tokens_reserve(struct devmem_tokens *tokens)
 		return 0;
 
 	size = tokens->size ? tokens->size * 2 : DEVMEM_TOKENS_MIN;
-	slot = kvcalloc(size, sizeof(*slot), GFP_KERNEL_ACCOUNT);
+	slot = kvcalloc(size, sizeof(*slot), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!slot)
 		return -ENOMEM;
 

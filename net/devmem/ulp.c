@@ -30,9 +30,12 @@ static struct proto_ops devmem_proto_ops[DEVMEM_FAMILIES];
 static const struct proto_ops *devmem_base_ops[DEVMEM_FAMILIES];
 static DEFINE_MUTEX(devmem_ulp_lock);	/* protects the ops until they are set */
 
+DEVMEM_PROTO_RECVMSG(devmem_recvmsg)
+
 bool devmem_sk_has_ulp(const struct sock *sk)
 {
-	return READ_ONCE(sk->sk_prot)->recvmsg == devmem_recvmsg;
+	return READ_ONCE(sk->sk_prot)->recvmsg ==
+	       DEVMEM_PROTO_RECVMSG_OP(devmem_recvmsg);
 }
 
 /* NULL if the socket has no ULP of ours. Under the socket lock or RCU. */
@@ -100,12 +103,31 @@ static struct devmem_sock *devmem_ulp_remove(struct sock *sk)
 	return ds;
 }
 
+/* What nobody has read lets go of its chunks now: close() may only park these
+ * packets, on the CPU that they came in on, until that receives something else.
+ * And what waits for a gap to be filled waits on in the orphan, as long as the
+ * peer is silent.
+ */
+static void devmem_ulp_drop_unread(struct sock *sk)
+{
+	struct sk_buff *skb;
+	struct rb_node *node;
+
+	sk_flush_backlog(sk);
+	skb_queue_walk(&sk->sk_receive_queue, skb)
+		devmem_frag_release(skb);
+	for (node = rb_first(&tcp_sk(sk)->out_of_order_queue); node; node = rb_next(node))
+		devmem_frag_release(rb_to_skb(node));
+}
+
 static void devmem_close(struct sock *sk, long timeout)
 {
 	struct devmem_sock *ds;
 	struct proto *base;
 
 	lock_sock(sk);
+	devmem_ulp_stop(sk);
+	devmem_ulp_drop_unread(sk);
 	ds = devmem_ulp_remove(sk);
 	base = ds->base;
 	inet_csk(sk)->icsk_ulp_ops = NULL;
@@ -267,7 +289,7 @@ static void devmem_ulp_build_prot(int family, const struct proto *prot)
 	struct proto *p = &devmem_prots[family];
 
 	*p = *prot;
-	p->recvmsg = devmem_recvmsg;
+	p->recvmsg = DEVMEM_PROTO_RECVMSG_OP(devmem_recvmsg);
 	p->setsockopt = devmem_setsockopt;
 	p->getsockopt = devmem_getsockopt;
 	p->unhash = devmem_unhash;

@@ -143,11 +143,14 @@ def add_modules(archive, kernel, built, work):
     shutil.rmtree(stage)
 
 
-def pack(path, work, kernel, built, tools, tests, plan, extra=(), shell=False):
+def pack(path, work, kernel, built, tools, tests, plan, extra=(), shell=False, first=None):
+    """What `first` adds takes precedence over what would have the same name."""
     archive = Archive(path)
     for name in DIRS:
         archive.directory(name)
     archive.file("init", os.path.join(HERE, "init"), 0o755)
+    if first:
+        first(archive)
     for name, text in ETC.items():
         archive.text(name, text)
     add_programs(archive, list(extra))

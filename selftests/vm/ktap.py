@@ -5,7 +5,7 @@ import re
 
 RESULT = re.compile(r"(ok|not ok)\s+(\d+)\s*(?:-\s*)?(.*)")
 PLAN = re.compile(r"1\.\.(\d+)(.*)")
-SKIP = re.compile(r"(.*?)\s*#\s*SKIP\b\s*(.*)", re.IGNORECASE)
+SKIP = re.compile(r"(.*?)\s*#\s*(?:SKIP|XFAIL)\b\s*(.*)", re.IGNORECASE)
 
 
 class File:

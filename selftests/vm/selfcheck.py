@@ -22,6 +22,9 @@ EXPECTED = {
     "h_leak_test": "modules unload",
     "i_hang_test": "finishes within 4 s",
     "j_panic_test": "the guest died",
+    "k_their_race_test": None,
+    "l_our_race_test": "kernel log clean",
+    "m_mixed_race_test": "kernel log clean",
 }
 
 # The stock kernel's netem stands in for our modules: a queueing discipline

@@ -132,7 +132,7 @@ static int devmem_udmabuf_create(size_t size, bool huge)
 		.size = size,
 	};
 	unsigned long limit;
-	int node, fd, err;
+	int node, memfd, fd, err;
 
 	node = devmem_open_node(UDMABUF_NODE, "the kernel needs CONFIG_UDMABUF");
 	if (node < 0)
@@ -146,15 +146,16 @@ static int devmem_udmabuf_create(size_t size, bool huge)
 				   (size + (1 << 20) - 1) >> 20, UDMABUF_LIMIT);
 	}
 
-	create.memfd = (uint32_t)devmem_memfd(size, huge);
-	if ((int)create.memfd < 0) {
+	memfd = devmem_memfd(size, huge);
+	if (memfd < 0) {
 		close(node);
-		return (int)create.memfd;
+		return memfd;
 	}
+	create.memfd = (uint32_t)memfd;
 
 	fd = ioctl(node, UDMABUF_CREATE, &create);
 	err = errno;
-	close((int)create.memfd);
+	close(memfd);
 	close(node);
 	if (fd < 0)
 		return devmem_fail(err, "%s: %zu bytes: %s%s", UDMABUF_NODE,

@@ -132,7 +132,7 @@ int devmem_nl_wait(struct devmem_nl *nl, uint32_t id, int timeout_ms,
 {
 	int64_t deadline = devmem_now_ms() + timeout_ms;
 	struct devmem_bind_info info;
-	struct devmem_event ev;
+	struct devmem_event ev = { 0 };
 	int64_t closing = 0;	/* when seen first */
 	int ret, left;
 

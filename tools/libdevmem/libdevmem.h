@@ -135,6 +135,8 @@ int devmem_buf_alloc(struct devmem_buf **buf, enum devmem_buf_kind kind,
  * @buf: set on success
  * @fd: dma-buf; duplicated, the caller keeps its own
  * @flags: 0
+ *
+ * Return: 0; -EBADF: @fd is not open; -EINVAL: it is not a dma-buf; -errno.
  */
 int devmem_buf_import(struct devmem_buf **buf, int fd, unsigned int flags);
 
@@ -154,8 +156,9 @@ size_t devmem_buf_size(const struct devmem_buf *buf);
  *	the same address.
  * @flags: 0
  *
- * Bracket accesses with devmem_buf_sync(). -EOPNOTSUPP: the exporter has no
- * mmap.
+ * Bracket accesses with devmem_buf_sync().
+ *
+ * Return: 0; -EOPNOTSUPP: the exporter has no mmap; -errno.
  */
 int devmem_buf_map(struct devmem_buf *buf, void **addr, unsigned int flags);
 
@@ -170,6 +173,8 @@ int devmem_buf_map(struct devmem_buf *buf, void **addr, unsigned int flags);
  * @flags: DEVMEM_SYNC_START or _END, with _READ, _WRITE or both
  *
  * Concerns the whole buffer: begin once for many pieces.
+ *
+ * Return: 0; -EINVAL: other @flags; -errno.
  */
 int devmem_buf_sync(struct devmem_buf *buf, unsigned int flags);
 
@@ -177,6 +182,8 @@ int devmem_buf_sync(struct devmem_buf *buf, unsigned int flags);
  * devmem_buf_kind_parse() - kind by name
  * @name: "udmabuf", "hugetlb", "heap" or "gpu"
  * @kind: set on success
+ *
+ * Return: 0; -EINVAL: no kind has this name.
  */
 int devmem_buf_kind_parse(const char *name, enum devmem_buf_kind *kind);
 const char *devmem_buf_kind_name(enum devmem_buf_kind kind);
@@ -222,6 +229,8 @@ struct devmem_bind_result {
  *
  * The request is sent as it is given, mistakes included: devmem_nl_error()
  * then has what the kernel says.
+ *
+ * Return: 0 or -errno.
  */
 int devmem_bind_rx(struct devmem_nl *nl, uint32_t ifindex,
 		   const uint32_t *queues, unsigned int nr_queues,
@@ -233,17 +242,27 @@ int devmem_bind_rx(struct devmem_nl *nl, uint32_t ifindex,
 
 /**
  * struct devmem_bind_info - a binding as the kernel describes it
- * @queues: the first DEVMEM_BIND_QUEUES of its rx queues
+ * @id: name of the binding for devmem_attach()
+ * @ifindex: device, 0 when that is gone
+ * @chunk_size: bytes
+ * @state: enum netdev_devmem_state
+ * @pid: of the process that made it, 0 where that cannot be seen
+ * @flows: sockets attached
+ * @chunks: number of chunks
+ * @chunks_free: of those, held by nobody
+ * @size: bytes of the dma-buf
+ * @comm: name of the process that made it
  * @nr_queues: number of rx queues, may exceed DEVMEM_BIND_QUEUES
+ * @queues: the first DEVMEM_BIND_QUEUES of its rx queues
+ * @stats: counters, as in the netlink spec
  *
- * The other fields are the attributes of the same name in the netlink spec;
- * those that the kernel did not send are 0.
+ * Fields that the kernel did not send are 0.
  */
 struct devmem_bind_info {
 	uint32_t id;
 	uint32_t ifindex;
 	uint32_t chunk_size;
-	uint32_t state;			/* enum netdev_devmem_state */
+	uint32_t state;
 	uint32_t pid;
 	uint32_t flows;
 	uint32_t chunks;
@@ -283,6 +302,8 @@ int devmem_bind_get(struct devmem_nl *nl, uint32_t id,
  *	It must not use @nl.
  * @arg: for @cb
  * @flags: 0
+ *
+ * Return: 0, what @cb ended it with, or -errno.
  */
 int devmem_bind_dump(struct devmem_nl *nl, uint32_t ifindex,
 		     int (*cb)(const struct devmem_bind_info *info, void *arg),
@@ -341,10 +362,11 @@ int devmem_nl_wait(struct devmem_nl *nl, uint32_t id, int timeout_ms,
  * @dmabuf_fd: the binding's dma-buf: the right to receive into it
  * @flags: passed on in struct devmem_attach
  *
- * Sets the ULP first unless it is set. Return: 0 or the errors listed in
- * <linux/netdev-devmem.h>; -ENOENT with the text "... module ..." if the
- * kernel does not know the ULP. A failed attach leaves the socket usable with
- * plain recv().
+ * Sets the ULP first unless it is set. A failed attach leaves the socket usable
+ * with plain recv().
+ *
+ * Return: 0 or the errors listed in <linux/netdev-devmem.h>; -ENOENT with the
+ * text "... module ..." if the kernel does not know the ULP.
  */
 int devmem_attach(int sock, uint32_t binding_id, int dmabuf_fd,
 		  unsigned int flags);
@@ -388,6 +410,8 @@ struct devmem_piece {
  * @flags: 0
  *
  * One msg serves any number of sockets, one call at a time.
+ *
+ * Return: 0 or -errno.
  */
 int devmem_msg_alloc(struct devmem_msg **msg, size_t linear_size,
 		     unsigned int nr_pieces, unsigned int flags);

@@ -74,8 +74,7 @@ int nd_addr_listen(int family, const char *host, const char *port)
 {
 	struct addrinfo *list, *ai;
 	char text[ND_ADDR_LEN];
-	int fd = -EADDRNOTAVAIL;
-	int pass;
+	int pass, fd;
 
 	fd = nd_addr_lookup(family, host, port, AI_PASSIVE, &list);
 	if (fd)

@@ -65,7 +65,7 @@ struct nd_bind_opts {
 	bool json;
 };
 
-#define ND_HELP_WANTED	-1
+#define ND_HELP_WANTED	(-1)
 
 static int nd_bind_option(struct nd_bind_opts *o, int opt, const char *arg)
 {

@@ -134,7 +134,7 @@ struct nd_listener {
 /* Threads at a time; more connections wait in the backlog. */
 #define ND_MAX_ACTIVE	1024
 #define ND_PROGRESS_MS	250
-#define ND_HELP_WANTED	-1
+#define ND_HELP_WANTED	(-1)
 
 static int nd_listen_option(struct nd_listen_opts *o, int opt, const char *arg)
 {

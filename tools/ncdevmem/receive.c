@@ -51,7 +51,8 @@ static int nd_verify(struct nd_work *w, const void *data, uint64_t pos,
 	if (bad < 0)
 		return 0;
 	nd_err("%s: byte %" PRId64 " of the stream is 0x%02x, the pattern has 0x%02x (%s)",
-	       w->rx->peer, bad, ((const uint8_t *)data)[(uint64_t)bad - pos],
+	       w->rx->peer, bad,
+	       ((const uint8_t *)data)[(uint64_t)bad - pos], /* NOLINT: a byte is bad, so there are some */
 	       devmem_pattern_byte((uint64_t)bad, cfg->seed), where);
 	return nd_rx_fail(w->rx, ND_MISMATCH);
 }

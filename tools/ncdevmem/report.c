@@ -127,7 +127,8 @@ int nd_report_print(const struct nd_report *r, const struct nd_rx_config *cfg,
 		nd_report_text(r, cfg, seconds, f);
 	if (fflush(f) || ferror(f)) {
 		nd_err("summary: write error");
-		return r->ret ? r->ret : ND_FAIL;
+		if (!r->ret)
+			return ND_FAIL;
 	}
 	return r->ret;
 }

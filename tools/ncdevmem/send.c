@@ -93,7 +93,7 @@ struct nd_sender {
 };
 
 #define ND_DEFAULT_BYTES	(256ULL << 20)
-#define ND_HELP_WANTED		-1
+#define ND_HELP_WANTED		(-1)
 #define ND_ACK_POLL_MS		20
 
 static int nd_send_option(struct nd_send_opts *o, int opt, const char *arg)

@@ -85,7 +85,7 @@ static const struct {
 #undef ND_COUNTER
 };
 
-#define ND_HELP_WANTED	-1
+#define ND_HELP_WANTED	(-1)
 
 static uint64_t nd_counter(const struct devmem_bind_info *info, unsigned int i)
 {
@@ -212,8 +212,10 @@ static const char *nd_show_comm(char text[DEVMEM_COMM_LEN],
 	unsigned int i;
 
 	for (i = 0; i < DEVMEM_COMM_LEN - 1 && info->comm[i]; i++)
-		text[i] = info->comm[i] < ' ' || info->comm[i] > '~' ?
-			  '?' : info->comm[i];
+		if (info->comm[i] < ' ' || info->comm[i] > '~')
+			text[i] = '?';
+		else
+			text[i] = info->comm[i];
 	text[i] = '\0';
 	return i ? text : "-";
 }

@@ -19,6 +19,7 @@
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <net/devmem-compat.h>
 #include <uapi/linux/nsdm-gpu.h>
 
 #include "gpu.h"
@@ -86,7 +87,8 @@ static struct nsdm_gpu_buffer *nsdm_gpu_alloc(u64 size, u32 order, u32 flags)
 	size_t i, nr = size >> (PAGE_SHIFT + order);
 	struct nsdm_gpu_buffer *buf;
 
-	buf = kvzalloc(struct_size(buf, blocks, nr), GFP_KERNEL_ACCOUNT);
+	buf = kvzalloc(struct_size(buf, blocks, nr),
+		       GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!buf)
 		return ERR_PTR(-ENOMEM);
 	atomic_inc(&nsdm_gpu_nr_buffers);
@@ -399,7 +401,7 @@ static int nsdm_gpu_ioctl_revoke(void __user *arg)
 		err = -ENODEV;
 	} else {
 		buf->revoked = true;
-		dma_buf_move_notify(dmabuf);
+		dma_buf_invalidate_mappings(dmabuf);
 	}
 	dma_resv_unlock(dmabuf->resv);
 out:
@@ -451,5 +453,4 @@ void nsdm_gpu_show(struct seq_file *m)
 	seq_printf(m, "gpu_pins %d\n", atomic_read(&nsdm_gpu_nr_pins));
 }
 
-/* dma_buf_export() and friends; the macro's argument differs among kernels. */
-MODULE_INFO(import_ns, "DMA_BUF");
+DEVMEM_IMPORT_NS_DMA_BUF();

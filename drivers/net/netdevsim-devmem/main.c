@@ -36,8 +36,19 @@ static void nsdm_setup(struct net_device *dev)
 
 	dev->hw_features = NETIF_F_SG | NETIF_F_HW_CSUM | NETIF_F_HIGHDMA |
 			   NETIF_F_TSO | NETIF_F_TSO6 | NETIF_F_TSO_ECN |
-			   NETIF_F_RXCSUM | NETIF_F_RXHASH;
+			   NETIF_F_RXCSUM | NETIF_F_RXHASH | NETIF_F_NTUPLE |
+			   NETIF_F_GRO_HW |
+			   NETIF_F_HW_VLAN_CTAG_TX | NETIF_F_HW_VLAN_CTAG_RX;
 	dev->features = dev->hw_features;
+	dev->vlan_features = NETIF_F_SG | NETIF_F_HW_CSUM | NETIF_F_HIGHDMA |
+			     NETIF_F_TSO | NETIF_F_TSO6 | NETIF_F_TSO_ECN;
+
+	xdp_set_features_flag(dev, NETDEV_XDP_ACT_BASIC |
+				   NETDEV_XDP_ACT_REDIRECT |
+				   NETDEV_XDP_ACT_RX_SG |
+				   NETDEV_XDP_ACT_NDO_XMIT |
+				   NETDEV_XDP_ACT_NDO_XMIT_SG);
+	devmem_set_sends_netmem(dev);
 
 	dev->min_mtu = ETH_MIN_MTU;
 	dev->max_mtu = ETH_MAX_MTU;
@@ -71,10 +82,30 @@ static struct net_device *nsdm_link_peer(struct net *net, u32 ifindex,
 	return peer;
 }
 
-static int nsdm_newlink(struct net *src_net, struct net_device *dev,
-			struct nlattr *tb[], struct nlattr *data[],
+/* There is room for as many queues as the caller says, or for all that a link
+ * can have. In use are, at first, as many as he says of either kind, or one for
+ * each CPU.
+ */
+static int nsdm_use_queues(struct net_device *dev, struct nlattr *tb[])
+{
+	u32 rx = min_t(u32, num_online_cpus(), NSDM_QUEUES_DEFAULT), tx = rx;
+
+	if (tb[IFLA_NUM_RX_QUEUES])
+		rx = dev->num_rx_queues;
+	if (tb[IFLA_NUM_TX_QUEUES])
+		tx = dev->num_tx_queues;
+	if (tb[IFLA_NUM_RX_QUEUES] && !tb[IFLA_NUM_TX_QUEUES])
+		tx = rx;
+	if (tb[IFLA_NUM_TX_QUEUES] && !tb[IFLA_NUM_RX_QUEUES])
+		rx = tx;
+	return netif_set_real_num_queues(dev, tx, rx);
+}
+
+static int nsdm_newlink(struct net_device *dev,
+			struct rtnl_newlink_params *params,
 			struct netlink_ext_ack *extack)
 {
+	struct nlattr **tb = params->tb;
 	struct net_device *peer = NULL;
 	int err;
 
@@ -87,13 +118,13 @@ static int nsdm_newlink(struct net *src_net, struct net_device *dev,
 		return -EINVAL;
 	}
 	if (tb[IFLA_LINK]) {
-		peer = nsdm_link_peer(src_net, nla_get_u32(tb[IFLA_LINK]),
-				      extack);
+		peer = nsdm_link_peer(rtnl_newlink_link_net(params),
+				      nla_get_u32(tb[IFLA_LINK]), extack);
 		if (IS_ERR(peer))
 			return PTR_ERR(peer);
 	}
 
-	err = register_netdevice(dev);
+	err = nsdm_use_queues(dev, tb) ?: register_netdevice(dev);
 	if (err)
 		return err;
 
@@ -102,6 +133,8 @@ static int nsdm_newlink(struct net *src_net, struct net_device *dev,
 		nsdm_pair(netdev_priv(dev), netdev_priv(peer));
 	return 0;
 }
+
+DEVMEM_RTNL_NEWLINK(nsdm_newlink)
 
 static void nsdm_dellink(struct net_device *dev, struct list_head *head)
 {
@@ -118,14 +151,14 @@ static struct net *nsdm_get_link_net(const struct net_device *dev)
 
 static unsigned int nsdm_num_queues(void)
 {
-	return min_t(unsigned int, num_online_cpus(), NSDM_QUEUES_DEFAULT);
+	return NSDM_QUEUES_MAX;
 }
 
 struct rtnl_link_ops nsdm_link_ops = {
 	.kind			= NSDM_NAME,
 	.priv_size		= sizeof(struct nsdm),
 	.setup			= nsdm_setup,
-	.newlink		= nsdm_newlink,
+	.newlink		= DEVMEM_RTNL_NEWLINK_OP(nsdm_newlink),
 	.dellink		= nsdm_dellink,
 	.get_link_net		= nsdm_get_link_net,
 	.get_num_tx_queues	= nsdm_num_queues,
@@ -167,6 +200,7 @@ static int __init nsdm_module_init(void)
 static void __exit nsdm_module_exit(void)
 {
 	rtnl_link_unregister(&nsdm_link_ops);
+	nsdm_dma_exit();
 	debugfs_remove_recursive(nsdm_debugfs);
 	nsdm_gpu_unregister();
 }

@@ -64,11 +64,6 @@ static void nsdm_unpair(struct nsdm *nd)
 
 static void nsdm_queues_free(struct nsdm *nd)
 {
-	u32 i;
-
-	for (i = 0; i < nd->dev->num_rx_queues; i++)
-		nsdm_rxq_free(&nd->rxq[i]);
-	synchronize_net();	/* who looks a NAPI up by its id */
 	kvfree(nd->rxq);
 	kvfree(nd->txq);
 }
@@ -90,7 +85,7 @@ static int nsdm_queues_alloc(struct nsdm *nd)
 	for (i = 0; i < dev->num_rx_queues; i++)
 		nsdm_rxq_init(nd, i);
 	for (i = 0; i < dev->num_tx_queues; i++)
-		u64_stats_init(&nd->txq[i].stats.syncp);
+		nsdm_txq_init(&nd->txq[i]);
 	return 0;
 }
 
@@ -100,17 +95,32 @@ static int nsdm_init(struct net_device *dev)
 	int err;
 
 	nd->dev = dev;
-	nd->hash_seed = get_random_u32();
+	nd->split = true;
+	nd->split_auto = true;
+	nd->gro = true;
+	nd->rx_queues = dev->real_num_rx_queues;
+	nd->rx_seen = dev->real_num_rx_queues;
+	nd->tx_seen = dev->real_num_tx_queues;
+	nd->rx_ring = NSDM_RING_SIZE;
+	nd->tx_ring = NSDM_RING_SIZE;
+	nd->rx_buf_len = PAGE_SIZE;
+	memcpy(dev->perm_addr, dev->dev_addr, dev->addr_len);
+	mutex_init(&nd->claim);
+	dev->queue_mgmt_ops = &nsdm_queue_mgmt_ops;
+	dev->stat_ops = &nsdm_stat_ops;
 	nsdm_impair_init(nd);
 
-	nd->dma = nsdm_dma_create();
-	if (IS_ERR(nd->dma))
-		return PTR_ERR(nd->dma);
+	err = nsdm_dma_create(nd);
+	if (err)
+		return err;
 	SET_NETDEV_DEV(dev, &nd->dma->dev);
 
-	err = nsdm_rules_init(nd);
+	err = nsdm_rss_init(nd);
 	if (err)
 		goto err_dma;
+	err = nsdm_rules_init(nd);
+	if (err)
+		goto err_rss;
 	err = nsdm_queues_alloc(nd);
 	if (err)
 		goto err_rules;
@@ -125,8 +135,10 @@ err_queues:
 	nsdm_queues_free(nd);
 err_rules:
 	nsdm_rules_free(nd);
+err_rss:
+	nsdm_rss_free(nd);
 err_dma:
-	nsdm_dma_destroy(nd->dma);
+	nsdm_dma_destroy(nd);
 	return err;
 }
 
@@ -145,24 +157,38 @@ void nsdm_destructor(struct net_device *dev)
 	struct nsdm *nd = netdev_priv(dev);
 
 	nsdm_queues_free(nd);
+	nsdm_ntuple_free(nd);
 	nsdm_rules_free(nd);
-	nsdm_dma_destroy(nd->dma);
+	nsdm_rss_free(nd);
+	nsdm_dma_destroy(nd);
 	atomic_dec(&nsdm_nr_links);
 }
 
 static int nsdm_open(struct net_device *dev)
 {
 	struct nsdm *nd = netdev_priv(dev);
+	int err;
 	u32 i;
 
-	for (i = 0; i < dev->num_rx_queues; i++) {
+	for (i = 0; i < dev->real_num_rx_queues; i++) {
+		err = nsdm_rxq_open(&nd->rxq[i]);
+		if (err)
+			goto err_queues;
 		netif_queue_set_napi(dev, i, NETDEV_QUEUE_TYPE_RX,
 				     &nd->rxq[i].napi);
-		nsdm_rxq_open(&nd->rxq[i]);
 	}
+	for (i = 0; i < dev->num_tx_queues; i++)
+		nsdm_txq_reset(nd, i);
 	netif_tx_start_all_queues(dev);
 	nsdm_carrier_update(nd, rtnl_dereference(nd->peer));
 	return 0;
+
+err_queues:
+	while (i--) {
+		nsdm_rxq_stop(&nd->rxq[i]);
+		netif_queue_set_napi(dev, i, NETDEV_QUEUE_TYPE_RX, NULL);
+	}
+	return err;
 }
 
 static int nsdm_stop(struct net_device *dev)
@@ -172,9 +198,52 @@ static int nsdm_stop(struct net_device *dev)
 
 	nsdm_carrier_update(nd, rtnl_dereference(nd->peer));
 	netif_tx_disable(dev);
-	for (i = 0; i < dev->num_rx_queues; i++) {
+	for (i = 0; i < dev->num_tx_queues; i++)
+		nsdm_txq_reset(nd, i);
+	for (i = 0; i < dev->real_num_rx_queues; i++) {
 		nsdm_rxq_stop(&nd->rxq[i]);
 		netif_queue_set_napi(dev, i, NETDEV_QUEUE_TYPE_RX, NULL);
+	}
+	return 0;
+}
+
+/* What goes to a memory provider nobody but the hardware can verify. Hardware
+ * GRO is GRO: without the one there is none of the other. An XDP program sees
+ * packets as they are on the wire.
+ */
+static netdev_features_t nsdm_fix_features(struct net_device *dev,
+					   netdev_features_t features)
+{
+	const struct nsdm *nd = netdev_priv(dev);
+	u32 i;
+
+	if (nd->xdp)
+		features &= ~NETIF_F_GRO_HW;
+	for (i = 0; i < dev->num_rx_queues; i++) {
+		if (features & NETIF_F_RXCSUM || !nd->rxq[i].provided)
+			continue;
+		netdev_notice(dev, "queue %u serves a memory provider: rx-checksumming stays on\n",
+			      i);
+		features |= NETIF_F_RXCSUM;
+	}
+	if (!(features & NETIF_F_GRO))
+		features &= ~NETIF_F_GRO_HW;
+	return features;
+}
+
+/* When hardware GRO is off no poll goes on that had begun with it. */
+static int nsdm_set_features(struct net_device *dev,
+			     netdev_features_t features)
+{
+	struct nsdm *nd = netdev_priv(dev);
+	bool gro = features & NETIF_F_GRO_HW;
+
+	if (!(features & NETIF_F_NTUPLE))
+		nsdm_ntuple_clear(nd);
+	if (nd->gro != gro) {
+		WRITE_ONCE(nd->gro, gro);
+		if (!gro)
+			synchronize_net();
 	}
 	return 0;
 }
@@ -202,12 +271,14 @@ static void nsdm_get_stats64(struct net_device *dev,
 	stats->rx_length_errors = nsdm_rx_stat(nd, NSDM_RX_DROP_LENGTH);
 	stats->rx_errors = stats->rx_length_errors;
 	stats->rx_dropped = nsdm_rx_stat(nd, NSDM_RX_DROP_NOMEM) +
+			    nsdm_rx_stat(nd, NSDM_RX_DROP_UNREADABLE) +
 			    nsdm_rx_stat(nd, NSDM_RX_DROP_DOWN);
 	stats->tx_packets = nsdm_tx_stat(nd, NSDM_TX_PACKETS);
 	stats->tx_bytes = nsdm_tx_stat(nd, NSDM_TX_BYTES);
 	stats->tx_carrier_errors = nsdm_tx_stat(nd, NSDM_TX_DROP_LINK);
 	stats->tx_errors = stats->tx_carrier_errors;
-	stats->tx_dropped = nsdm_tx_stat(nd, NSDM_TX_DROP_BAD);
+	stats->tx_dropped = nsdm_tx_stat(nd, NSDM_TX_DROP_BAD) +
+			    nsdm_tx_stat(nd, NSDM_TX_DROP_NOMEM);
 }
 
 const struct net_device_ops nsdm_netdev_ops = {
@@ -217,7 +288,11 @@ const struct net_device_ops nsdm_netdev_ops = {
 	.ndo_stop		= nsdm_stop,
 	.ndo_start_xmit		= nsdm_start_xmit,
 	.ndo_get_stats64	= nsdm_get_stats64,
+	.ndo_fix_features	= nsdm_fix_features,
+	.ndo_set_features	= nsdm_set_features,
 	.ndo_get_iflink		= nsdm_get_iflink,
+	.ndo_bpf		= nsdm_xdp,
+	.ndo_xdp_xmit		= nsdm_xdp_xmit,
 	.ndo_set_mac_address	= eth_mac_addr,
 	.ndo_validate_addr	= eth_validate_addr,
 };

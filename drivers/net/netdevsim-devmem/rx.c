@@ -3,13 +3,15 @@
  * Reception: what the hardware does with a packet that has arrived. Headers go
  * to a header buffer, exactly up to the end of the TCP or UDP header; payload
  * goes to the receiver's host memory or, if a rule says so, to device memory;
- * checksums are verified. A super-packet of the sender's TSO stays one packet:
- * so would hardware GRO hand it up. Knows nothing of how the packet got here.
+ * checksums are verified. With an XDP program all goes to memory of its kind
+ * instead, and it has the first word. A super-packet stays one packet: so does
+ * hardware GRO hand it up. Knows nothing of how the packet got here.
  *
  * The skb on the wire is the sender's: it is read, never changed, never handed
  * up, and freed when it has been copied.
  */
 #include <linux/etherdevice.h>
+#include <linux/filter.h>
 #include <linux/if_vlan.h>
 #include <linux/ip.h>
 #include <linux/tcp.h>
@@ -20,8 +22,9 @@
 
 #include "nsdm.h"
 
-/* The GSO types whose packets TSO hands us whole. */
-#define NSDM_GSO_TYPES	(SKB_GSO_TCPV4 | SKB_GSO_TCPV6 | SKB_GSO_TCP_ECN)
+/* The GSO types of super-packets. */
+#define NSDM_GSO_TYPES	(SKB_GSO_TCPV4 | SKB_GSO_TCPV6 | SKB_GSO_TCP_ECN | \
+			 SKB_GSO_TCP_FIXEDID)
 
 /* Does it fit the MTU, each segment by itself? A VLAN tag is for free. */
 static bool nsdm_rx_fits(const struct nsdm *nd, const struct sk_buff *wire)
@@ -91,15 +94,23 @@ static bool nsdm_csum_inner(struct sk_buff *skb, const struct sk_buff *wire)
 			       &sum, sizeof(sum));
 }
 
+/* Is the checksum of a TCP packet one that will be verified, and right? */
+bool nsdm_rx_csum_good(const struct sk_buff *wire, const struct nsdm_cb *cb)
+{
+	if (nsdm_csum_outer(wire, cb))
+		return true;
+	return wire->ip_summed != CHECKSUM_PARTIAL && !nsdm_csum(wire, cb, 0);
+}
+
 /* Verify the checksum of a TCP or UDP packet, whose headers @skb has. One that
  * the sender's hardware was to write is right; here it is written, for who else
  * could. The fake hardware cheats with a super-packet: it leaves in it what the
- * sender's stack had put there, and nobody will look.
+ * sender's stack had put there, and nobody will look. False: it is wrong.
  */
-static void nsdm_rx_csum(struct nsdm_rxq *q, struct sk_buff *skb,
+static bool nsdm_rx_csum(struct nsdm_rxq *q, struct sk_buff *skb,
 			 const struct sk_buff *wire, struct nsdm_cb *cb)
 {
-	bool offload = q->nd->dev->features & NETIF_F_RXCSUM;
+	bool offload = READ_ONCE(q->nd->dev->features) & NETIF_F_RXCSUM;
 	__sum16 *field = (__sum16 *)(skb->data + cb->l4_off +
 				     nsdm_csum_field(cb));
 
@@ -111,17 +122,17 @@ static void nsdm_rx_csum(struct nsdm_rxq *q, struct sk_buff *skb,
 		   (cb->flags & NSDM_PKT_UDP && !*field)) {
 		/* an inner one, or none: nothing to tell */
 		cb->flags &= ~NSDM_PKT_CORRUPT;
-		return;
+		return true;
 	} else if (nsdm_csum(wire, cb, 0)) {
 		/* another flipped bit could make it right */
 		cb->flags &= ~NSDM_PKT_CORRUPT;
-		nsdm_rx_count(q, NSDM_RX_CSUM_ERRORS, 1);
-		return;
+		return false;
 	}
 	if (cb->flags & NSDM_PKT_CORRUPT)
-		nsdm_rx_count(q, NSDM_RX_CSUM_ERRORS, 1);
-	else if (offload)
+		return false;
+	if (offload)
 		skb->ip_summed = CHECKSUM_UNNECESSARY;
+	return true;
 }
 
 /* Has the hardware looked at the checksum, and was it wrong? */
@@ -129,32 +140,58 @@ static bool nsdm_rx_csum_wrong(const struct nsdm_rxq *q,
 			       const struct sk_buff *skb)
 {
 	return skb->ip_summed != CHECKSUM_UNNECESSARY &&
-	       q->nd->dev->features & NETIF_F_RXCSUM;
+	       READ_ONCE(q->nd->dev->features) & NETIF_F_RXCSUM;
 }
 
-/* Payload to host memory. */
-static bool nsdm_rx_host(struct nsdm_rxq *q, struct sk_buff *skb,
+/* Payload to the queue's own memory. */
+static bool nsdm_rx_pool(struct nsdm_rxq *q, struct sk_buff *skb,
 			 const struct sk_buff *wire, unsigned int off)
 {
-	struct page_frag *frag = &q->frag;
-	unsigned int len;
-	int i = 0;
+	unsigned int at, len;
+	netmem_ref netmem;
+	int i;
 
-	for (; off < wire->len; off += len) {
-		if (i == MAX_SKB_FRAGS ||
-		    !skb_page_frag_refill(SMP_CACHE_BYTES, frag,
-					  GFP_ATOMIC | __GFP_NOWARN))
+	skb_mark_for_recycle(skb);
+	for (i = 0; off < wire->len; i++, off += len) {
+		if (i == MAX_SKB_FRAGS)
 			return false;
-		len = min(wire->len - off, frag->size - frag->offset);
-		if (skb_copy_bits(wire, off,
-				  page_address(frag->page) + frag->offset, len))
+		netmem = nsdm_pool_get(q, wire->len - off, &at, &len);
+		if (!netmem)
 			return false;
-		get_page(frag->page);
-		skb_add_rx_frag(skb, i++, frag->page, frag->offset, len,
-				ALIGN(len, SMP_CACHE_BYTES));
-		frag->offset += ALIGN(len, SMP_CACHE_BYTES);
+		skb_add_rx_frag_netmem(skb, i, netmem, at, len,
+				       ALIGN(len, SMP_CACHE_BYTES));
+		if (!nsdm_dma_write_pool(&q->mem, netmem, at, wire, off, len))
+			return false;
 	}
 	return true;
+}
+
+/* How much of the packet goes to the header buffer: with header split, exactly
+ * the headers; without, or if the packet is short enough, as much as there is
+ * room for. Only TCP's payload goes to a provider's memory: where it is in use,
+ * other packets have the header buffer alone.
+ */
+static unsigned int nsdm_rx_hdr_len(const struct nsdm_rxq *q,
+				    const struct sk_buff *wire,
+				    const struct nsdm_cb *cb)
+{
+	bool split = cb->hdr_len && READ_ONCE(q->nd->split) &&
+		     wire->len > READ_ONCE(q->nd->hds_thresh);
+
+	if (q->mem.provided && !(cb->flags & NSDM_PKT_TCP))
+		split = false;
+	return split ? cb->hdr_len : min(wire->len, NSDM_HDR_MAX);
+}
+
+/* What is not in the header buffer goes to memory that nobody can read. May it?
+ * The stack cannot verify a checksum there.
+ */
+static bool nsdm_rx_unreadable_ok(const struct nsdm_rxq *q,
+				  const struct sk_buff *skb,
+				  const struct nsdm_cb *cb)
+{
+	return cb->flags & NSDM_PKT_TCP &&
+	       skb->ip_summed == CHECKSUM_UNNECESSARY;
 }
 
 /* Why net/devmem did not want the packet. */
@@ -184,7 +221,8 @@ static bool nsdm_rx_place(struct nsdm_rxq *q, struct sk_buff *skb,
 	struct nsdm_rule *rule;
 	int err;
 
-	if (!(cb->flags & NSDM_PKT_TCP))
+	/* a rule is for this device, not for a VLAN upon it */
+	if (!(cb->flags & NSDM_PKT_TCP) || skb_vlan_tag_present(wire))
 		return false;
 	rule = nsdm_rule_find(q->nd, &cb->key);
 	if (!rule)
@@ -234,37 +272,125 @@ static void nsdm_rx_describe(struct nsdm_rxq *q, struct sk_buff *skb,
 		skb_shinfo(skb)->gso_type = skb_shinfo(wire)->gso_type &
 					    NSDM_GSO_TYPES;
 	}
-	if (q->nd->dev->features & NETIF_F_RXHASH && cb->key.family)
-		skb_set_hash(skb, wire->hash, cb->flags & NSDM_PKT_L4 ?
-			     PKT_HASH_TYPE_L4 : PKT_HASH_TYPE_L3);
+	if (READ_ONCE(q->nd->dev->features) & NETIF_F_RXHASH)
+		skb_copy_hash(skb, wire);
 	skb_record_rx_queue(skb, q->index);
+}
+
+/* The tag of a VLAN: beside the packet, or among its headers again if the
+ * hardware is not to strip it. @skb begins behind its MAC header.
+ */
+static struct sk_buff *nsdm_rx_vlan(const struct nsdm_rxq *q,
+				    struct sk_buff *skb,
+				    const struct sk_buff *wire)
+{
+	__be16 proto = wire->vlan_proto;
+	u16 tci = skb_vlan_tag_get(wire);
+
+	if (READ_ONCE(q->nd->dev->features) & NETIF_F_HW_VLAN_CTAG_RX) {
+		__vlan_hwaccel_put_tag(skb, proto, tci);
+		return skb;
+	}
+	__skb_push(skb, ETH_HLEN);
+	skb = vlan_insert_tag_set_proto(skb, proto, tci);
+	if (likely(skb)) {
+		skb_reset_mac_header(skb);
+		__skb_pull(skb, ETH_HLEN);
+	}
+	return skb;
+}
+
+/* The header buffer of a packet that has become part of another, as if it were a
+ * fresh one.
+ */
+static struct sk_buff *nsdm_rx_reuse(struct nsdm_rxq *q)
+{
+	struct sk_buff *skb = q->spare;
+
+	q->spare = NULL;
+	skb->data = skb->head;
+	skb_reset_tail_pointer(skb);
+	skb->len = 0;
+	skb_reserve(skb, NET_SKB_PAD + NET_IP_ALIGN);
+	skb->ip_summed = CHECKSUM_NONE;
+	skb->pkt_type = PACKET_HOST;
+	skb_clear_hash(skb);
+	skb_shinfo(skb)->gso_size = 0;
+	skb_shinfo(skb)->gso_segs = 0;
+	skb_shinfo(skb)->gso_type = 0;
+	return skb;
+}
+
+/* A header buffer with as much of the packet as belongs there. One to use again
+ * has a transport header set.
+ */
+static struct sk_buff *nsdm_rx_hdr(struct nsdm_rxq *q,
+				   const struct sk_buff *wire,
+				   unsigned int hdr_len)
+{
+	struct sk_buff *skb;
+
+	if (q->spare && NSDM_CB(wire)->l4_off)
+		skb = nsdm_rx_reuse(q);
+	else
+		skb = napi_alloc_skb(&q->napi, NSDM_HDR_MAX);
+
+	if (likely(skb) &&
+	    unlikely(skb_copy_bits(wire, 0, skb_put(skb, hdr_len), hdr_len))) {
+		kfree_skb(skb);
+		return NULL;
+	}
+	return skb;
+}
+
+/* To the stack. What is left of a packet that has become part of another is as
+ * good for headers as new, once: q->spare was used for it if there was one.
+ */
+static void nsdm_rx_up(struct nsdm_rxq *q, struct sk_buff *skb)
+{
+	skb = devmem_rx_receive(&q->rx, &q->napi, skb);
+	if (!skb)
+		return;
+	nsdm_rx_count(q, NSDM_RX_MERGED_PACKETS, 1);
+	q->spare = skb;
 }
 
 /* Receive the packet on the wire and free it. NAPI context, RCU read side. */
 void nsdm_rx(struct nsdm_rxq *q, struct sk_buff *wire)
 {
+	struct bpf_prog *prog = rcu_dereference(q->nd->xdp_prog);
 	struct nsdm_cb *cb = NSDM_CB(wire);
 	struct sk_buff *skb = NULL;
+	bool csum_wrong = false;
 	unsigned int hdr_len;
 
-	if (unlikely(!nsdm_rx_fits(q->nd, wire))) {
+	if (unlikely(prog && skb_is_gso(wire)))
+		prog = NULL;	/* it has gone, and hardware GRO is back */
+	if (unlikely(!nsdm_rx_fits(q->nd, wire) ||
+		     (prog && nsdm_xdp_too_long(prog, wire->len)))) {
 		nsdm_rx_count(q, NSDM_RX_DROP_LENGTH, 1);
 		goto drop;
 	}
 
-	hdr_len = cb->hdr_len ?: min(wire->len, NSDM_HDR_MAX);
-	skb = napi_alloc_skb(&q->napi, NSDM_HDR_MAX);
+	hdr_len = prog ? wire->len : nsdm_rx_hdr_len(q, wire, cb);
+	skb = prog ? nsdm_xdp_receive(q, wire) : nsdm_rx_hdr(q, wire, hdr_len);
 	if (unlikely(!skb))
 		goto drop_nomem;
-	if (unlikely(skb_copy_bits(wire, 0, skb_put(skb, hdr_len), hdr_len)))
-		goto drop_nomem;
 	nsdm_rx_describe(q, skb, wire, cb);
-	if (cb->flags & NSDM_PKT_L4)
-		nsdm_rx_csum(q, skb, wire, cb);
+	if (cb->flags & NSDM_PKT_L4 && !nsdm_rx_csum(q, skb, wire, cb)) {
+		csum_wrong = true;
+		nsdm_rx_count(q, NSDM_RX_CSUM_ERRORS, 1);
+	}
 	skb->protocol = eth_type_trans(skb, q->nd->dev);
 
+	if (hdr_len < wire->len && q->mem.provided &&
+	    unlikely(!nsdm_rx_unreadable_ok(q, skb, cb))) {
+		nsdm_rx_count(q, NSDM_RX_DROP_UNREADABLE, 1);
+		kfree_skb(skb);
+		goto drop;
+	}
 	if (hdr_len < wire->len && !nsdm_rx_place(q, skb, wire, cb) &&
-	    unlikely(!nsdm_rx_host(q, skb, wire, hdr_len)))
+	    unlikely(!nsdm_rx_pool(q, skb, wire, hdr_len)))
 		goto drop_nomem;
 
 	if (unlikely(wire->ip_summed == CHECKSUM_PARTIAL &&
@@ -273,10 +399,33 @@ void nsdm_rx(struct nsdm_rxq *q, struct sk_buff *wire)
 		goto drop_nomem;
 	if (unlikely(cb->flags & NSDM_PKT_CORRUPT))
 		nsdm_impair_corrupt(q, skb, cb);
+	if (skb_vlan_tag_present(wire)) {
+		skb = nsdm_rx_vlan(q, skb, wire);
+		if (unlikely(!skb))
+			goto drop_nomem;
+	}
 
-	nsdm_rx_count_packet(q, NSDM_RX_PACKETS, wire->len);
+	nsdm_rx_count_packets(q, NSDM_RX_PACKETS, nsdm_wire_packets(wire),
+			      nsdm_wire_bytes(wire));
+	if (prog) {
+		skb = nsdm_xdp_run(q, prog, skb);
+		if (!skb) {
+			consume_skb(wire);
+			return;
+		}
+	}
+	if (skb->ip_summed == CHECKSUM_UNNECESSARY)
+		nsdm_rx_count(q, NSDM_RX_CSUM_GOOD, 1);
+	else if (!csum_wrong)
+		nsdm_rx_count(q, NSDM_RX_CSUM_NONE, 1);
+	if (skb_is_gso(wire)) {
+		nsdm_rx_count_packet(q, NSDM_RX_GRO_PACKETS, wire->len);
+		nsdm_rx_count_packets(q, NSDM_RX_GRO_WIRE_PACKETS,
+				      nsdm_wire_packets(wire),
+				      nsdm_wire_bytes(wire));
+	}
 	consume_skb(wire);
-	napi_gro_receive(&q->napi, skb);
+	nsdm_rx_up(q, skb);
 	return;
 
 drop_nomem:

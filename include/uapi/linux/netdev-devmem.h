@@ -66,11 +66,18 @@
  */
 #define DEVMEM_ATTACH		1
 
+/**
+ * struct devmem_attach - which binding a socket receives into
+ * @binding_id: NETDEV_DEVMEM_A_BINDING_ID
+ * @dmabuf_fd: the binding's dma-buf: the right to receive into it
+ * @flags: none defined, must be 0
+ * @reserved: must be 0
+ */
 struct devmem_attach {
-	__u32	binding_id;	/* NETDEV_DEVMEM_A_BINDING_ID */
-	__s32	dmabuf_fd;	/* the binding's dma-buf: the right to receive into it */
-	__u32	flags;		/* none defined, must be 0 */
-	__u32	reserved;	/* must be 0 */
+	__u32	binding_id;
+	__s32	dmabuf_fd;
+	__u32	flags;
+	__u32	reserved;
 };
 
 #define DEVMEM_ATTACH_SIZE_VER0	16
@@ -81,15 +88,26 @@ struct devmem_attach {
  */
 #define DEVMEM_INFO		2
 
+/**
+ * struct devmem_info - what has become of an attached socket
+ * @binding_id: 0: not attached
+ * @state: enum netdev_devmem_state of the binding
+ * @queue: rx queue that the flow rule names
+ * @chunk_size: bytes
+ * @placed_bytes: payload put into the dma-buf by the device
+ * @fallback_bytes: payload that went to host memory since attach
+ * @pieces: SCM_DEVMEM_DMABUF messages given out
+ * @tokens_held: of those, tokens not given back yet
+ */
 struct devmem_info {
-	__u32	binding_id;	/* 0: not attached */
-	__u32	state;		/* enum netdev_devmem_state of the binding */
-	__u32	queue;		/* rx queue that the flow rule names */
-	__u32	chunk_size;	/* bytes */
-	__u64	placed_bytes;	/* payload put into the dma-buf by the device */
-	__u64	fallback_bytes;	/* payload that went to host memory since attach */
-	__u64	pieces;		/* SCM_DEVMEM_DMABUF messages given out */
-	__u64	tokens_held;	/* of those, tokens not given back yet */
+	__u32	binding_id;
+	__u32	state;
+	__u32	queue;
+	__u32	chunk_size;
+	__u64	placed_bytes;
+	__u64	fallback_bytes;
+	__u64	pieces;
+	__u64	tokens_held;
 };
 
 #define DEVMEM_INFO_SIZE_VER0	48

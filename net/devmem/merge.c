@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Merging: what waits to be one packet. Placed packets that continue each other
+ * within one poll go up the stack as one, for the way up costs the same for a
+ * segment as for a hundred; the kernel's own GRO leaves packets with a frag_list
+ * alone. Owns each flow's held packet, and decides when it goes to the stack.
+ * Must not know how payload rides in a packet, nor where it lies.
+ *
+ * Two packets become one by GRO's rules: same Ethernet header, VLAN tag, TTL or
+ * hop limit, TOS or traffic class, flow label and DF; sequence numbers that
+ * follow each other; same acknowledgment, window, options and TCP flags, but that
+ * only the last may have FIN; segments of one size, but that the last may be
+ * shorter. So no CE mark is lost, nor what the peer says of ours: CWR and ECE must
+ * be the same, for with accurate ECN they are a number. SYN, RST, URG, fragments
+ * and IP options are not placed to begin with.
+ *
+ * Two of GRO's rules are not needed here, since nobody will ever cut such a packet
+ * into segments again: it cannot be forwarded (guard.c), and retransmissions are
+ * the peer's. IP ids need not ascend: nothing above IP sees the id of a packet
+ * that is no fragment. PSH may stand in the middle: GRO has it end a packet so
+ * that nothing waits, and here nothing waits past the poll anyway; senders set it
+ * at the end of each super-packet, of which several shall become one.
+ */
+#include <linux/etherdevice.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+#include <net/ip.h>
+#include <net/tcp.h>
+
+#include "devmem.h"
+
+/* What a packet may have that its neighbours do not. */
+#define DEVMEM_MERGE_FLAGS	(TCP_FLAG_PSH | TCP_FLAG_FIN)
+
+static bool devmem_merge_same_ip(const struct devmem_flow *flow,
+				 const struct sk_buff *a, const struct sk_buff *b)
+{
+	if (flow->key.family == AF_INET)
+		return ip_hdr(a)->tos == ip_hdr(b)->tos &&
+		       ip_hdr(a)->ttl == ip_hdr(b)->ttl &&
+		       ip_hdr(a)->frag_off == ip_hdr(b)->frag_off;
+
+	return *(__be32 *)ipv6_hdr(a) == *(__be32 *)ipv6_hdr(b) &&
+	       ipv6_hdr(a)->hop_limit == ipv6_hdr(b)->hop_limit;
+}
+
+/* The flag word has the window and the length of the options, too. */
+static bool devmem_merge_same_tcp(const struct tcphdr *a, const struct tcphdr *b)
+{
+	return !((tcp_flag_word(a) ^ tcp_flag_word(b)) & ~DEVMEM_MERGE_FLAGS) &&
+	       a->ack_seq == b->ack_seq &&
+	       !memcmp(a + 1, b + 1, __tcp_hdrlen(a) - sizeof(*a));
+}
+
+static u32 devmem_merge_segs(const struct sk_buff *skb)
+{
+	return max_t(u32, skb_shinfo(skb)->gso_segs, 1);
+}
+
+/* May @skb, headers of a packet that may be placed, with @len bytes of payload,
+ * become part of what the flow holds?
+ */
+bool devmem_merge_continues(const struct devmem_flow *flow,
+			    const struct sk_buff *skb, unsigned int len)
+{
+	const struct devmem_held *held = &flow->held;
+	const struct tcphdr *th = tcp_hdr(skb);
+
+	if (!held->skb || len > held->room || ntohl(th->seq) != held->seq ||
+	    held->segs + devmem_merge_segs(skb) > U16_MAX)
+		return false;
+	if (skb_is_gso(skb) ? skb_shinfo(skb)->gso_size != held->size :
+			      len > held->size)
+		return false;
+	return devmem_merge_same_tcp(tcp_hdr(held->skb), th) &&
+	       devmem_merge_same_ip(flow, held->skb, skb) &&
+	       held->skb->vlan_all == skb->vlan_all &&
+	       !compare_ether_header(skb_mac_header(held->skb), skb_mac_header(skb));
+}
+
+/* Is this the end: will nothing continue a packet that ends like this? */
+static bool devmem_merge_ends(const struct devmem_held *held,
+			      const struct sk_buff *skb, unsigned int len)
+{
+	if (tcp_hdr(skb)->fin)
+		return true;
+	return skb_is_gso(skb) ? len % held->size : len != held->size;
+}
+
+/* The payload of @skb is with the held packet now; so are its flags. */
+void devmem_merge_join(struct devmem_flow *flow, const struct sk_buff *skb,
+		       unsigned int len)
+{
+	struct devmem_held *held = &flow->held;
+	struct tcphdr *th = tcp_hdr(held->skb);
+
+	tcp_flag_word(th) |= tcp_flag_word(tcp_hdr(skb)) & DEVMEM_MERGE_FLAGS;
+	held->seq += len;
+	held->segs += devmem_merge_segs(skb);
+	held->room = devmem_merge_ends(held, skb, len) ? 0 : held->room - len;
+	held->joined = true;
+}
+
+/* How long may it become, IP header included? A limit for GRO that somebody has
+ * set counts here, too.
+ */
+static u32 devmem_merge_limit(const struct devmem_flow *flow,
+			      const struct sk_buff *skb)
+{
+	u32 limit = netif_get_gro_max_size(skb->dev, skb);
+
+	if (!(READ_ONCE(skb->dev->features) & NETIF_F_GRO))
+		return 0;
+	if (limit == GRO_LEGACY_MAX_SIZE)
+		limit = DEVMEM_RX_MAX_LEN;
+	if (flow->key.family == AF_INET6 && !devmem_ipv6_may_be_big(skb))
+		limit = min_t(u32, limit, IPV6_MAXPLEN);
+	return min(limit, DEVMEM_RX_MAX_LEN);
+}
+
+/* @skb, just placed, becomes the flow's held packet, without room if it has
+ * nothing to wait for.
+ */
+static void devmem_merge_hold(struct devmem_rx *rx, struct devmem_flow *flow,
+			      struct sk_buff *skb)
+{
+	u32 limit = devmem_merge_limit(flow, skb);
+	u32 len = skb->len - skb_network_offset(skb);
+	struct devmem_held *held = &flow->held;
+
+	held->skb = skb;
+	held->last = rx->tail;
+	held->seq = ntohl(tcp_hdr(skb)->seq) + skb->data_len;
+	held->size = skb_shinfo(skb)->gso_size ?: skb->data_len;
+	held->segs = devmem_merge_segs(skb);
+	held->joined = false;
+	held->room = limit > len && !devmem_merge_ends(held, skb, skb->data_len) ?
+		     limit - len : 0;
+
+	if (held->next || rx->last == flow)
+		return;
+	if (rx->last)
+		rx->last->held.next = flow;
+	else
+		rx->first = flow;
+	rx->last = flow;
+}
+
+/* Lengths and marks are those of all segments. TCP's checksum has been verified
+ * for each, and stays that of the first.
+ */
+static void devmem_merge_complete(const struct devmem_flow *flow,
+				  struct napi_struct *napi, struct sk_buff *skb)
+{
+	struct skb_shared_info *shinfo = skb_shinfo(skb);
+	u32 len = skb->len - skb_network_offset(skb);
+
+	shinfo->gso_size = flow->held.size;
+	shinfo->gso_segs = flow->held.segs;
+	if (tcp_hdr(skb)->cwr)
+		shinfo->gso_type |= SKB_GSO_TCP_ECN;
+
+	if (flow->key.family == AF_INET) {
+		shinfo->gso_type |= SKB_GSO_TCPV4;
+		iph_set_totlen(ip_hdr(skb), len);
+		ip_send_check(ip_hdr(skb));
+		return;
+	}
+	shinfo->gso_type |= SKB_GSO_TCPV6;
+	len -= sizeof(struct ipv6hdr);
+	if (len <= IPV6_MAXPLEN)
+		ipv6_hdr(skb)->payload_len = htons(len);
+	else
+		devmem_ipv6_make_big(napi, skb, len);
+}
+
+static void devmem_merge_deliver(struct devmem_flow *flow, struct napi_struct *napi)
+{
+	struct sk_buff *skb = flow->held.skb;
+
+	if (!skb)
+		return;
+	if (flow->held.joined)
+		devmem_merge_complete(flow, napi, skb);
+	flow->held.skb = NULL;
+	napi_gro_receive(napi, skb);
+}
+
+void devmem_rx_flush(struct devmem_rx *rx, struct napi_struct *napi)
+{
+	struct devmem_flow *flow;
+
+	while ((flow = rx->first)) {
+		rx->first = flow->held.next;
+		flow->held.next = NULL;
+		devmem_merge_deliver(flow, napi);
+	}
+	rx->last = NULL;
+}
+EXPORT_SYMBOL_GPL(devmem_rx_flush);
+
+/* A packet that was not placed may be of any flow: an acknowledgment, a reset,
+ * one for host memory. All that is held goes before it.
+ */
+struct sk_buff *devmem_rx_receive(struct devmem_rx *rx, struct napi_struct *napi,
+				  struct sk_buff *skb)
+{
+	struct devmem_flow *flow = rx->placed;
+
+	if (!flow) {
+		devmem_rx_flush(rx, napi);
+		napi_gro_receive(napi, skb);
+		return NULL;
+	}
+
+	rx->placed = NULL;
+	if (!rx->joins) {
+		devmem_merge_deliver(flow, napi);
+		devmem_merge_hold(rx, flow, skb);
+		skb = NULL;
+	}
+	if (flow->held.room < flow->held.size)
+		devmem_merge_deliver(flow, napi);
+	return skb;
+}
+EXPORT_SYMBOL_GPL(devmem_rx_receive);

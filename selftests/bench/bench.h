@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * One measurement in the guest: what is measured (struct params), by whom
+ * (struct contender), and what came of it (struct figures).
+ *
+ *	bench.c		main(): parameters, the measured stretch, the report
+ *	network.c	the pair of NICs as the parameters want them, who runs where
+ *	sender.c	the other end of all connections
+ *	host.c		contenders that receive into host memory
+ *	placed.c	contenders that receive into a dma-buf
+ *	control.c	bind and attach, which carry no payload
+ */
+#ifndef BENCH_H
+#define BENCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CPU_RECEIVER	0
+#define CPU_SENDER	1
+
+#define FLOWS_MAX	1024
+#define CALL_MAX	(1U << 20)	/* bytes that one call asks for */
+
+enum what { WHAT_STREAM, WHAT_TOKENS, WHAT_BIND, WHAT_ATTACH };
+enum give_back { GIVE_RANGES, GIVE_128, GIVE_SINGLE };
+
+/**
+ * struct params - what is measured; the host's list of cases has them
+ * @number: of the first repeat, by which the host finds the counters
+ * @what: a stream, or giving tokens back alone, binding, attaching
+ * @who: name of the contender
+ * @segment: bytes of payload on the wire, 65536: super-packets
+ * @mss: TCP_MAXSEG of super-packets, 0: what the MTU gives
+ * @page: bytes of a buffer of the receive queue, for host memory
+ * @chunk: bytes of a chunk or page of the binding
+ * @buffer: bytes of the dma-buf
+ * @flows: connections
+ * @lowat: SO_RCVLOWAT of each
+ * @held: percent of the buffer that the reader keeps
+ * @give: how tokens go back
+ * @mib: of payload, each repeat
+ * @repeats: how often
+ * @usecs: the NIC waits so long for more packets before it interrupts
+ * @family: 4 or 6
+ */
+struct params {
+	unsigned int number;
+	enum what what;
+	char who[32];
+	unsigned int segment;
+	unsigned int mss;
+	unsigned int page;
+	unsigned int chunk;
+	unsigned int buffer;
+	unsigned int flows;
+	unsigned int lowat;
+	unsigned int held;
+	enum give_back give;
+	unsigned int mib;
+	unsigned int repeats;
+	unsigned int usecs;
+	unsigned int family;
+};
+
+/**
+ * struct figures - what the receiving program has counted
+ * @bytes: of payload
+ * @placed: of these, in the dma-buf
+ * @touched: bytes of payload that a CPU has read or written
+ * @calls: system calls
+ * @pieces: described by control messages
+ * @tokens: given back
+ */
+struct figures {
+	uint64_t bytes;
+	uint64_t placed;
+	uint64_t touched;
+	uint64_t calls;
+	uint64_t pieces;
+	uint64_t tokens;
+};
+
+/**
+ * struct contender - a way to get payload to where it is wanted
+ * @name: for the host
+ * @missing: why it cannot be measured on this kernel, NULL: it can; may be NULL
+ * @prepare: once, before there are connections; may be NULL
+ * @attach: for each connection, before the sender starts; may be NULL
+ * @receive: take what is there of flow @i, at most CALL_MAX bytes; waits, if
+ *	there is one flow only
+ */
+struct contender {
+	const char *name;
+	const char *(*missing)(const struct params *p);
+	void (*prepare)(const struct params *p);
+	void (*attach)(const struct params *p, unsigned int i, int sock);
+	void (*receive)(const struct params *p, unsigned int i, int sock, struct figures *f);
+};
+
+/* network.c */
+void network_setup(const struct params *p);
+void network_pin(void);
+void pin(int pid, int cpu);
+uint64_t network_packets(void);
+
+/* sender.c */
+void sender_start(const int *socks, unsigned int nr);
+
+/* host.c */
+extern const struct contender host_recv, host_copy, host_zerocopy;
+
+/* placed.c */
+extern const struct contender placed_devmem, placed_kernel, placed_zcrx;
+
+/* Give back all tokens that are kept of flow 0. Returns how many that were. */
+uint64_t placed_give_all(const struct params *p, int sock);
+
+/* control.c */
+void control_bind(const struct params *p, unsigned int number);
+void control_attach(const struct params *p, unsigned int number);
+
+#endif /* BENCH_H */

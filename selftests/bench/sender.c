@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The other end of all connections: a process that sends for as long as somebody
+ * receives, the same amount on each in turn. Owns nothing that is measured.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "../ktap.h"
+#include "bench.h"
+
+#define TURN	(256U << 10)	/* bytes on one connection */
+
+static void send_for_ever(const int *socks, unsigned int nr)
+{
+	size_t size = nr == 1 ? CALL_MAX : TURN;
+	char *buf = calloc(1, size);
+	unsigned int i;
+	size_t at;
+	ssize_t n;
+
+	for (i = 0; buf; i = (i + 1) % nr) {
+		for (at = 0; at < size; at += (size_t)n) {
+			n = send(socks[i], buf + at, size - at, MSG_NOSIGNAL);
+			if (n < 0 && errno != EINTR)
+				_exit(0);
+			if (n < 0)
+				n = 0;
+		}
+	}
+	_exit(1);
+}
+
+void sender_start(const int *socks, unsigned int nr)
+{
+	pid_t pid = must(fork());
+
+	if (pid)
+		return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	pin(0, CPU_SENDER);
+	send_for_ever(socks, nr);
+}

@@ -1,0 +1,493 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * net/devmem/place.c with the real allocator, against a list of the pieces of the
+ * buffer that somebody holds: no byte has two holders, payload is dense, nothing
+ * is lost. And which packet may be placed, against a reading of its headers byte
+ * by byte. An input is the size of the buffer, the family, then steps: a packet
+ * of the flow, perhaps with some bytes changed or in a state of things that
+ * forbids it; or a holder that lets go.
+ */
+#include "fuzz.h"
+
+#include "devmem.h"
+
+#define CHUNKS_MAX	40
+#define SHIFT		12
+#define SIZE		(1U << SHIFT)
+#define PIECES_MAX	256
+#define HDR		64	/* room for headers in a packet */
+#define NOT_HERE	0xdead0000	/* no chunk has this address */
+
+struct piece {
+	u32 chunk, off, len;
+};
+
+static struct {
+	struct piece piece[PIECES_MAX];	/* each has a reference on its chunk */
+	unsigned int nr;
+	bool cursor;			/* the flow has a chunk that it fills */
+	u32 chunk, off;
+	u64 placed, fallback;
+} model;
+
+static struct devmem_binding binding;
+static struct devmem_stats stats;
+static struct devmem_dev ddev;
+static struct net_device dev, other;
+static struct devmem_flow flow;
+static struct dst_entry dst;
+static struct tcp_sock tp;
+static dma_addr_t dma[CHUNKS_MAX];
+static unsigned int payloads;	/* skbs for payload that nobody has freed */
+static u8 headers[HDR] __attribute__((aligned(4)));	/* from IP on */
+
+long devmem_objects[DEVMEM_OBJ_MAX];
+
+void devmem_frag_init_chunk(struct devmem_chunk *chunk)
+{
+}
+
+void devmem_binding_event(struct devmem_binding *b, enum devmem_event event)
+{
+}
+
+void devmem_binding_put(struct devmem_binding *b)
+{
+	fuzz_check(!refcount_dec_and_test(&b->ref));
+}
+
+struct sk_buff *devmem_frag_alloc(void)
+{
+	struct sk_buff *skb = fuzz_alloc(1, sizeof(*skb), 0, true);
+
+	payloads += !!skb;
+	return skb;
+}
+
+void kfree_skb(struct sk_buff *skb)
+{
+	payloads--;
+	fuzz_free(skb);
+}
+
+/* The packet goes up: from here on the piece has a holder. */
+/* Each packet stays by itself: merging is not this target's. */
+bool devmem_merge_continues(const struct devmem_flow *f, const struct sk_buff *skb,
+			    unsigned int len)
+{
+	return false;
+}
+
+void devmem_merge_join(struct devmem_flow *f, const struct sk_buff *skb, unsigned int len)
+{
+	fuzz_check(false);
+}
+
+bool devmem_frag_ends_at(const struct sk_buff *payload,
+			 const struct devmem_chunk *chunk, u32 off)
+{
+	fuzz_check(false);
+	return false;
+}
+
+void devmem_frag_extend(struct sk_buff *skb, struct sk_buff *payload, u32 len)
+{
+	fuzz_check(false);
+}
+
+void devmem_frag_attach(struct sk_buff *skb, struct sk_buff *last,
+			struct sk_buff *payload, struct devmem_chunk *chunk,
+			u32 off, u32 len)
+{
+	fuzz_check(model.nr < PIECES_MAX);
+	model.piece[model.nr++] = (struct piece) {
+		.chunk	= chunk - binding.chunks,
+		.off	= off,
+		.len	= len,
+	};
+	kfree_skb(payload);
+}
+
+static unsigned int at16(const u8 *p)
+{
+	return p[0] << 8 | p[1];
+}
+
+static void put16(u8 *p, unsigned int v)
+{
+	p[0] = v >> 8;
+	p[1] = v;
+}
+
+/* Is it what the flow's packets look like? @ip and @tcp: where that header is. */
+static bool model_header(const struct sk_buff *skb, unsigned int len)
+{
+	unsigned int end = skb->len, ip = skb->network_header, tcp = skb->transport_header;
+	const u8 *p = skb->data;
+
+	if (skb->data_len || skb->ip_summed != CHECKSUM_UNNECESSARY || !len)
+		return false;
+	if (tcp + 20 > end || tcp + p[tcp + 12] / 16 * 4 != end || p[tcp + 12] / 16 < 5)
+		return false;
+	/* of URG ACK PSH RST SYN FIN, ACK must be there, and PSH and FIN may */
+	if ((p[tcp + 13] & 0x36) != 0x10)
+		return false;
+	if (memcmp(p + tcp, &flow.key.sport, 2) || memcmp(p + tcp + 2, &flow.key.dport, 2))
+		return false;
+	if (flow.key.family == AF_INET)
+		return tcp == ip + 20 && p[ip] == 0x45 && p[ip + 9] == 6 &&
+		       !(at16(p + ip + 6) & 0x3fff) && at16(p + ip + 2) == end - ip + len &&
+		       !memcmp(p + ip + 12, flow.key.saddr, 4) &&
+		       !memcmp(p + ip + 16, flow.key.daddr, 4);
+	return tcp == ip + 40 && p[ip] / 16 == 6 && p[ip + 6] == 6 &&
+	       at16(p + ip + 4) == end - tcp + len &&
+	       !memcmp(p + ip + 8, flow.key.saddr, 16) &&
+	       !memcmp(p + ip + 24, flow.key.daddr, 16);
+}
+
+/* Headers of the flow, for @len bytes of payload. */
+static void packet(struct sk_buff *skb, unsigned int len)
+{
+	bool v6 = flow.key.family == AF_INET6;
+	unsigned int ip = v6 ? 40 : 20;
+	u8 *p = headers;
+
+	memset(headers, 0, sizeof(headers));
+	if (v6) {
+		p[0] = 0x60;
+		put16(p + 4, 20 + len);
+		p[6] = 6;
+		memcpy(p + 8, flow.key.saddr, 16);
+		memcpy(p + 24, flow.key.daddr, 16);
+	} else {
+		p[0] = 0x45;
+		put16(p + 2, 40 + len);
+		p[9] = 6;
+		memcpy(p + 12, flow.key.saddr, 4);
+		memcpy(p + 16, flow.key.daddr, 4);
+	}
+	memcpy(p + ip, &flow.key.sport, 2);
+	memcpy(p + ip + 2, &flow.key.dport, 2);
+	p[ip + 12] = 0x50;
+	p[ip + 13] = 0x10;
+
+	memset(skb, 0, sizeof(*skb));
+	skb->dev = &dev;
+	skb->data = p;
+	skb->len = ip + 20;
+	skb->transport_header = ip;
+	skb->ip_summed = CHECKSUM_UNNECESSARY;
+}
+
+static bool held(u32 chunk)
+{
+	unsigned int i;
+
+	for (i = 0; i < model.nr; i++)
+		if (model.piece[i].chunk == chunk)
+			return true;
+	return false;
+}
+
+static unsigned int chunks_free(void)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < binding.nr_chunks; i++)
+		n += !held(i) && !(model.cursor && model.chunk == i);
+	return n;
+}
+
+/* How many chunks are needed beyond the one at hand, and how many pieces. */
+static int model_room(unsigned int len, unsigned int *pieces)
+{
+	unsigned int at_hand = model.cursor ? SIZE - model.off : 0, fresh;
+
+	if (len <= at_hand) {
+		*pieces = 1;
+		return 0;
+	}
+	fresh = (len - at_hand + SIZE - 1) / SIZE;
+	*pieces = fresh + !!at_hand;
+	fuzz_check(*pieces <= DEVMEM_RX_MAX_SEGS);
+	return fresh > chunks_free() ? -ENOBUFS : 0;
+}
+
+/* What has been reserved is nobody's, in order, and without a gap. */
+static void check_reserved(const struct devmem_rx *rx, unsigned int len, unsigned int pieces)
+{
+	unsigned int i, sum = 0;
+	bool fresh;
+	u32 chunk;
+
+	fuzz_check(rx->nr_segs == pieces && rx->len == len && rx->flow == &flow);
+	for (i = 0; i < pieces; i++) {
+		chunk = rx->seg[i].chunk - binding.chunks;
+		fresh = i || !model.cursor;
+		fuzz_check(chunk < binding.nr_chunks);
+		fuzz_check(rx->seg[i].addr == dma[chunk] + rx->seg[i].off);
+		fuzz_check(rx->seg[i].len && rx->seg[i].off + rx->seg[i].len <= SIZE);
+		fuzz_check(rx->seg[i].skb);
+		if (fresh)
+			fuzz_check(!held(chunk) && !rx->seg[i].off &&
+				   !(model.cursor && chunk == model.chunk));
+		else
+			fuzz_check(chunk == model.chunk && rx->seg[i].off == model.off);
+		if (i + 1 < pieces)	/* to the chunk's last byte */
+			fuzz_check(rx->seg[i].off + rx->seg[i].len == SIZE);
+		sum += rx->seg[i].len;
+	}
+	fuzz_check(sum == len);
+}
+
+static void compare(void)
+{
+	unsigned int i, j, refs;
+	const struct piece *a, *b;
+
+	for (i = 0; i < model.nr; i++) {
+		a = &model.piece[i];
+		fuzz_check(!model.cursor || a->chunk != model.chunk ||
+			   a->off + a->len <= model.off);
+		for (j = 0; j < i; j++) {
+			b = &model.piece[j];
+			fuzz_check(a->chunk != b->chunk || a->off + a->len <= b->off ||
+				   b->off + b->len <= a->off);
+		}
+	}
+	for (i = 0; i < binding.nr_chunks; i++) {
+		refs = model.cursor && model.chunk == i;
+		for (j = 0; j < model.nr; j++)
+			refs += model.piece[j].chunk == i;
+		fuzz_check(refcount_read(&binding.chunks[i].ubuf.refcnt) == refs);
+	}
+	fuzz_check(devmem_pool_free_chunks(&binding) == chunks_free());
+	fuzz_check(!payloads);
+	fuzz_check(flow.placed_bytes == model.placed && stats.placed_bytes == model.placed);
+	fuzz_check(flow.fallback_bytes == model.fallback &&
+		   stats.fallback_bytes == model.fallback);
+}
+
+/* Nothing stands in the way of placing. */
+static void clear_the_way(void)
+{
+	flow.armed = true;
+	binding.state = NETDEV_DEVMEM_STATE_ACTIVE;
+	tp.urg_data = 0;
+	dev.rx_handler = dev.xdp_prog = NULL;
+	tp.sk.sk_rx_dst = &dst;
+	tp.sk.sk_rx_dst_ifindex = dev.ifindex;
+	tp.sk.sk_rx_dst_cookie = dst.cookie;
+}
+
+/* What stands in the way of placing, in the order in which it counts. */
+static void hinder(struct fuzz_in *in, struct sk_buff *skb, bool *inactive, bool *urgent,
+		   bool *route)
+{
+	u8 what = in_u8(in), at, *byte;
+
+	switch (what % 16) {
+	case 0:
+		flow.armed = false;
+		*inactive = true;
+		break;
+	case 1:
+		binding.state = NETDEV_DEVMEM_STATE_REVOKED;
+		*inactive = true;
+		break;
+	case 2:
+		tp.urg_data = 0x100;
+		*urgent = true;
+		break;
+	case 3:
+		skb->dev = &other;
+		*route = true;
+		break;
+	case 4:
+		dev.rx_handler = &dev;
+		*route = true;
+		break;
+	case 5:
+		dev.xdp_prog = &dev;
+		*route = true;
+		break;
+	case 6:
+		tp.sk.sk_rx_dst = NULL;
+		*route = true;
+		break;
+	case 7:
+		tp.sk.sk_rx_dst_ifindex++;
+		*route = true;
+		break;
+	case 8:
+		tp.sk.sk_rx_dst_cookie++;
+		*route = true;
+		break;
+	case 9:
+		skb->ip_summed = what / 16 % 4;
+		break;
+	case 10:	/* cut short, or the last of it in pages */
+		at = in_u8(in) % HDR;
+		if (what / 16 % 2)
+			skb->len = at;
+		else if (at < skb->len)
+			skb->data_len = skb->len - at;
+		break;
+	case 11:	/* a header is said to be elsewhere */
+		skb->transport_header = in_u8(in) % HDR & ~3;
+		break;
+	case 12:
+		fuzz_state.fail = 1U << what / 16;
+		break;
+	default:
+		break;
+	}
+	for (at = what / 64; at; at--) {
+		byte = &headers[in_u8(in) % HDR];
+		*byte ^= in_u8(in);
+	}
+}
+
+static void receive(struct fuzz_in *in)
+{
+	unsigned int len = in_u16(in), pieces = 0, failed = fuzz_state.failed;
+	bool abort_it = in_u8(in) % 8 == 0, inactive = false, urgent = false, route = false;
+	bool plain = in_u8(in) % 2;
+	struct devmem_rx rx;
+	struct sk_buff skb;
+	int want, err;
+
+	if (model.nr + DEVMEM_RX_MAX_SEGS > PIECES_MAX)
+		return;
+	/* lengths that end at a chunk's end are the interesting ones */
+	if (len >= 0xc000)
+		len = (len % 16 + 1) * SIZE - (model.cursor ? model.off : 0) + len / 16 % 3 - 1;
+	packet(&skb, len);
+	clear_the_way();
+	if (!plain)
+		hinder(in, &skb, &inactive, &urgent, &route);
+
+	if (inactive)
+		want = -ESHUTDOWN;
+	else if (!model_header(&skb, len) || urgent)
+		want = -EPROTO;
+	else if (route)
+		want = -EHOSTUNREACH;
+	else
+		want = 0;
+	if (!want) {
+		/* all that was placed there has been given back */
+		if (model.cursor && !held(model.chunk))
+			model.off = 0;
+		want = model_room(len, &pieces);
+	}
+
+	memset(&rx, 0xa5, sizeof(rx));
+	rcu_read_lock();
+	err = devmem_rx_reserve(&flow, &skb, len, &rx);
+	if (fuzz_state.failed != failed)
+		want = -ENOMEM;
+	fuzz_state.fail = 0;
+	fuzz_check(err == want);
+	if (err) {
+		fuzz_check(!rx.nr_segs);
+		model.fallback += len;
+	} else {
+		check_reserved(&rx, len, pieces);
+		if (abort_it) {
+			devmem_rx_abort(&rx);
+		} else {
+			model.chunk = rx.seg[pieces - 1].chunk - binding.chunks;
+			model.off = rx.seg[pieces - 1].off + rx.seg[pieces - 1].len;
+			model.cursor = model.off < SIZE;
+			model.placed += len;
+			devmem_rx_commit(&rx, &skb);
+		}
+	}
+	rcu_read_unlock();
+}
+
+static void let_go(unsigned int i)
+{
+	devmem_chunk_put(&binding.chunks[model.piece[i].chunk]);
+	model.piece[i] = model.piece[--model.nr];
+}
+
+static void step(struct fuzz_in *in)
+{
+	u8 what = in_u8(in);
+	unsigned int i;
+
+	switch (what % 4) {
+	case 0:
+	case 1:
+		receive(in);
+		break;
+	case 2:
+		for (i = what / 4 % 8 + 1; i && model.nr; i--)
+			let_go(in_u8(in) % model.nr);
+		break;
+	case 3:
+		for (i = what / 4; i && model.nr; i--)
+			let_go(model.nr - 1);
+		break;
+	}
+	compare();
+}
+
+static void set_up(struct fuzz_in *in)
+{
+	unsigned int i;
+
+	memset(&model, 0, sizeof(model));
+	memset(&binding, 0, sizeof(binding));
+	memset(&stats, 0, sizeof(stats));
+	memset(&flow, 0, sizeof(flow));
+	memset(&tp, 0, sizeof(tp));
+	memset(&dev, 0, sizeof(dev));
+	memset(devmem_objects, 0, sizeof(devmem_objects));
+	payloads = 0;
+
+	binding.nr_chunks = 1 + in_u8(in) % CHUNKS_MAX;
+	binding.chunk_shift = SHIFT;
+	binding.stats = &stats;
+	binding.dma = dma;
+	refcount_set(&binding.ref, 1);
+	for (i = 0; i < CHUNKS_MAX; i++)	/* nowhere next to each other */
+		dma[i] = i < binding.nr_chunks ? 0x10000 + 3 * i * SIZE : NOT_HERE;
+	spin_lock_init(&binding.pool.lock);
+	fuzz_check(!devmem_pool_init(&binding));
+
+	dev.ifindex = 7;
+	other.ifindex = 7;
+	dst.cookie = 1;
+	ddev.netdev = &dev;
+	flow.ddev = &ddev;
+	flow.binding = &binding;
+	flow.sk = &tp.sk;
+	flow.key.family = in_u8(in) % 2 ? AF_INET6 : AF_INET;
+	memset(flow.key.saddr, 1, flow.key.family == AF_INET ? 4 : 16);
+	memset(flow.key.daddr, 2, flow.key.family == AF_INET ? 4 : 16);
+	flow.key.sport = htons(50000);
+	flow.key.dport = htons(5201);
+}
+
+void fuzz_one(struct fuzz_in *in)
+{
+	set_up(in);
+	while (in_more(in))
+		step(in);
+
+	/* the flow goes last, as if it had been detached */
+	while (model.nr)
+		let_go(0);
+	if (flow.chunk) {
+		fuzz_check(model.cursor);
+		devmem_chunk_put(flow.chunk);
+	}
+	model.cursor = false;
+	compare();
+	fuzz_check(chunks_free() == binding.nr_chunks);
+	fuzz_check(refcount_read(&binding.ref) == 1);
+	devmem_pool_destroy(&binding);
+}

@@ -1,0 +1,7 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+. ./lib_mainline.sh
+set_up 8
+run_python drivers/net hds.py \
+	"a program for BPF, which only clang makes" \
+	set_xdp ioctl_set_xdp

@@ -1,0 +1,363 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What "make bench" measures, and what it makes of it: a table, results.json and a
+plot. Knows neither how a guest is started nor how anything is counted in it."""
+
+import json
+import os
+import subprocess
+
+import bench_profile
+
+REPEATS = 2
+AGREE = 0.03
+OUT = "build/bench"
+# What every measurement has unless it says otherwise.
+DEFAULT = {"what": "stream", "segment": 65536, "mss": 0, "page": 4096, "chunk": 65536,
+           "buffer": 64 << 20, "flows": 1, "lowat": 1 << 20, "held": 0, "give": "ranges",
+           "mib": 256, "usecs": 100, "family": 4}
+KERNEL = {"who": "kernel devmem", "chunk": 4096}
+OURS = {"who": "net/devmem"}
+
+
+def sizes():
+    for segment, mib in ((65536, 256), (8948, 128), (1448, 64)):
+        stream = {"segment": segment, "mib": mib}
+        for who in ("recv", "recv+copy"):
+            for page in (4096, 65536):
+                yield {"who": who, "page": page, **stream}
+        yield {**KERNEL, **stream}
+        for chunk in (4096, 65536, 2 << 20):
+            yield {**OURS, "chunk": chunk, **stream}
+    yield {"who": "io_uring zcrx"}
+
+
+def zerocopy():
+    for case in ({"who": "recv+copy"}, {"who": "zerocopy+copy"}, KERNEL, OURS):
+        yield {**case, "mss": 4096}
+
+
+def ipv6():
+    for case in ({"who": "recv+copy"}, KERNEL, OURS):
+        yield {**case, "family": 6}
+
+
+def flows():
+    for case in ({"who": "recv+copy"}, KERNEL, OURS):
+        for number in (1, 64, 1024):
+            yield {**case, "flows": number, "lowat": 65536, "buffer": 256 << 20,
+                   "mib": 128 if number == 1024 else 64}
+
+
+def held():
+    for case in (KERNEL, OURS):
+        for percent in (0, 50, 90):
+            yield {**case, "held": percent}
+
+
+def tokens():
+    for case in (KERNEL, {**OURS, "chunk": 4096}, OURS):
+        for give in ("ranges", "128", "single"):
+            yield {**case, "what": "tokens", "give": give, "held": 60, "mib": 32}
+
+
+def setup():
+    yield {**KERNEL, "what": "bind"}
+    for chunk in (4096, 65536, 2 << 20):
+        yield {**OURS, "what": "bind", "chunk": chunk}
+    yield {**OURS, "what": "attach"}
+
+
+GROUPS = {
+    "sizes": ("by size of segment", sizes),
+    "zerocopy": ("segments of 4,096 bytes, in super-packets of whole pages", zerocopy),
+    "ipv6": ("super-packets, IPv6", ipv6),
+    "flows": ("by number of connections, SO_RCVLOWAT 64 KiB, a buffer of 256 MiB", flows),
+    "held": ("by percentage of a buffer of 64 MiB that the reader keeps", held),
+    "tokens": ("giving tokens back, alone", tokens),
+    "setup": ("bind 512 MiB, attach a connection", setup),
+}
+
+
+def choose(selection):
+    names = selection.split() or list(GROUPS)
+    for name in names:
+        if name not in GROUPS:
+            raise SystemExit(f"no part '{name}'; there are: {' '.join(GROUPS)}")
+    cases = []
+    for name in names:
+        for case in GROUPS[name][1]():
+            params = {**DEFAULT, **case}
+            cases.append({"group": name, "params": params, "number": REPEATS * len(cases) + 1,
+                          "repeats": []})
+    return cases
+
+
+def plan(cases):
+    """For the guest's shell."""
+    lines = ["insmod /modules/netdev-devmem.ko", "insmod /modules/netdevsim-devmem.ko",
+             "echo \"@@ flags $(grep -m1 ^flags /proc/cpuinfo)\"",
+             # 1,024 connections must not be short of memory
+             "echo 262144 327680 393216 > /proc/sys/net/ipv4/tcp_mem",
+             "/selftests/bench announce || exit 1", "cat /proc/kallsyms > /tmp/kallsyms"]
+    for case in cases:
+        words = [f"{name}={value}" for name, value in case["params"].items()]
+        words += [f"number={case['number']}", f"repeats={REPEATS}"]
+        lines.append("echo '@@ case %d'; /selftests/bench %s" %
+                     (case["number"], " ".join(f"'{word}'" for word in words)))
+    if os.environ.get("PROFILE"):
+        lines.append("awk '$2 ~ /[tTwW]/ { print \"@@ symbol \" $1 \" \" $3 }' /tmp/kallsyms")
+    return "\n".join(lines) + "\n"
+
+
+class Results:
+    """What the guest says, line by line; then what the plugin has counted."""
+
+    def __init__(self, cases):
+        self.cases = {case["number"]: case for case in cases}
+        self.flags = ""
+        self.now = None
+        self.said = {}
+        self.symbols = []
+
+    def feed(self, line):
+        """Returns the case that begins."""
+        if line.startswith("@@ case "):
+            self.now = self.cases[int(line.split()[2])]
+            return self.now
+        if line.startswith("@@ flags "):
+            self.flags = line.partition(": ")[2]
+        elif line.startswith("@@ symbol "):
+            _, _, address, name = line.split()
+            self.symbols.append((int(address, 16), name))
+        elif line.startswith("@ "):
+            said = json.loads(line[2:])
+            if "number" in said:
+                self.said[said["number"]] = said
+        elif self.now and line.startswith("# ") and not line.startswith("# measure: "):
+            self.now["error"] = line[2:]
+        return None
+
+    def read_counts(self, path):
+        with open(path, encoding="utf-8") as f:
+            counts = {count["number"]: count for count in map(json.loads, f)}
+        for case in self.cases.values():
+            for number in range(case["number"], case["number"] + REPEATS):
+                said = self.said.get(number)
+                if said and "missing" in said:
+                    case["missing"] = said["missing"]
+                elif said and number in counts:
+                    case["repeats"].append(figures(said, counts[number]))
+            summarize(case)
+
+
+def figures(said, count):
+    """Of one repeat: of the CPU that received, but for the hardware's work."""
+    cpu = count["cpus"][count["cpu"]]
+    total = cpu["user"] + cpu["kernel"]
+    result = {"instructions": total, "user": cpu["user"], "kernel": cpu["kernel"],
+              "device": cpu["device"], "error": count.get("error"),
+              "sender": sum(c["user"] + c["kernel"] for i, c in enumerate(count["cpus"])
+                            if i != count["cpu"])}
+    if "bytes" not in said:
+        result["operations"] = said["operations"]
+        result["per_operation"] = total / said["operations"]
+        if "host_kib" in said:
+            result["host_kib_per_gib"] = said["host_kib"]
+        return result
+    mib = said["bytes"] / (1 << 20)
+    result.update(mib=mib, per_mib=total / mib, per_packet=total / max(said["packets"], 1),
+                  packets=said["packets"], calls_per_mib=said["calls"] / mib,
+                  touched_per_mib=said["touched"] / mib, placed=said["placed"] / said["bytes"],
+                  pieces_per_mib=said["pieces"] / mib, user_per_mib=cpu["user"] / mib)
+    return result
+
+
+def summarize(case):
+    """The mean of the repeats, and by how much they differ."""
+    if len(case["repeats"]) < REPEATS:
+        return
+    key = "per_mib" if "per_mib" in case["repeats"][0] else "per_operation"
+    values = [repeat[key] for repeat in case["repeats"]]
+    case["figures"] = {name: sum(r[name] for r in case["repeats"]) / REPEATS
+                       for name, value in case["repeats"][0].items()
+                       if isinstance(value, (int, float))}
+    case["spread"] = (max(values) - min(values)) / min(values)
+    case["agree"] = case["spread"] <= AGREE
+
+
+def size(number):
+    for unit, name in ((1 << 20, "M"), (1 << 10, "K")):
+        if number >= unit and number % unit == 0:
+            return f"{number // unit}{name}"
+    return f"{number:,}"
+
+
+def name_of(case):
+    params = case["params"]
+    if params["who"] in ("net/devmem", "kernel devmem"):
+        return f"{params['who']} {size(params['chunk'])}"
+    if params["who"] == "io_uring zcrx":
+        return params["who"]
+    return f"{params['who']} {size(params['page'])}"
+
+
+def variable(case):
+    """What a row has that others of its group have not."""
+    params = case["params"]
+    return {"sizes": size(params["segment"]), "zerocopy": size(params["mss"]),
+            "ipv6": f"IPv{params['family']}", "flows": f"{params['flows']:,}",
+            "held": f"{params['held']} %", "tokens": params["give"],
+            "setup": params["what"]}[case["group"]]
+
+
+STREAM = "  {:9} {:22} {:>8} {:>9} {:>7} {:>7} {:>12} {:>7} {:>8}"
+STREAM_HEADS = (("", "", "M insn", "insn per", "x recv", "calls", "CPU touches", "", "repeats"),
+                ("", "", "per MiB", "packet", "+copy", "per MiB", "MiB per MiB", "placed",
+                 "differ"))
+ONCE = "  {:9} {:22} {:>12} {:>18} {:>15}"
+ONCE_HEADS = (("", "", "insn each", "host KiB per GiB", "repeats differ"),)
+
+
+def head(case):
+    stream = case["params"]["what"] == "stream"
+    return "\n".join((STREAM if stream else ONCE).format(*line)
+                     for line in (STREAM_HEADS if stream else ONCE_HEADS))
+
+
+def against(case, cases):
+    """How many times what recv() and a copy cost, everything else the same."""
+    same = ("what", "segment", "mss", "flows", "lowat", "held", "give", "family")
+    for other in cases:
+        if (other["params"]["who"] == "recv+copy" and other["params"]["page"] == 4096 and
+                "figures" in other and other["group"] == case["group"] and
+                all(other["params"][name] == case["params"][name] for name in same)):
+            return case["figures"]["per_mib"] / other["figures"]["per_mib"]
+    return None
+
+
+def row(case, cases):
+    start = (variable(case), name_of(case))
+    if "figures" not in case:
+        return "  {:9} {:22} ".format(*start) + (
+            case.get("missing") or "FAILED: " + case.get("error", "no figures"))
+    f = case["figures"]
+    spread = f"{100 * case['spread']:.1f} %" + ("" if case["agree"] else " !")
+    if "per_operation" in f:
+        host = f"{f['host_kib_per_gib']:,.0f}" if "host_kib_per_gib" in f else ""
+        return ONCE.format(*start, f"{f['per_operation']:,.0f}", host, spread)
+    ratio = against(case, cases)
+    return STREAM.format(*start, f"{f['per_mib'] / 1e6:.3f}", f"{f['per_packet']:,.0f}",
+                         f"{ratio:.2f}" if ratio else "", f"{f['calls_per_mib']:.1f}",
+                         f"{f['touched_per_mib'] / (1 << 20):.2f}",
+                         f"{100 * f['placed']:.1f} %", spread)
+
+
+def table(cases):
+    group = before = None
+    for case in cases:
+        if case["group"] != group:
+            group = case["group"]
+            before = variable(case)
+            yield f"\n{GROUPS[group][0]}"
+            yield head(case)
+        elif group == "sizes" and variable(case) != before:
+            before = variable(case)
+            yield ""
+        yield row(case, cases)
+    bad = [case for case in cases if "figures" in case and not case["agree"]]
+    if bad:
+        yield f"\n! {len(bad)} of {len(cases)}: repeats differ by more than {AGREE:.0%}"
+
+
+def find(cases, group, who, **params):
+    """The cheapest of those that were measured with these parameters, in M per MiB or,
+    once, in instructions."""
+    values = [case["figures"].get("per_mib", 0) / 1e6 or case["figures"]["per_operation"]
+              for case in cases
+              if "figures" in case and case["group"] == group and case["params"]["who"] == who and
+              all(case["params"][name] == value for name, value in params.items())]
+    return min(values, default=None)
+
+
+def goals(cases):
+    """What it should cost, as (what, value, at most): ratios, of the best chunk size."""
+    ours = "net/devmem"
+    for text, segment, who, page, most in (
+            ("64K super-packets, to recv+copy 4K", 65536, "recv+copy", 4096, 0.30),
+            ("64K super-packets, to recv+copy 64K", 65536, "recv+copy", 65536, 0.40),
+            ("64K super-packets, to kernel devmem 4K", 65536, "kernel devmem", 4096, 0.25),
+            ("segments of 1,448, to recv+copy 4K", 1448, "recv+copy", 4096, 0.25),
+            ("segments of 1,448, to kernel devmem 4K", 1448, "kernel devmem", 4096, 0.20)):
+        yield (text, find(cases, "sizes", ours, segment=segment),
+               find(cases, "sizes", who, segment=segment, page=page), most)
+    yield ("1,024 connections, to one", find(cases, "flows", ours, flows=1024),
+           find(cases, "flows", ours, flows=1), 1.2)
+    yield ("90 % of the buffer held, to none", find(cases, "held", ours, held=90),
+           find(cases, "held", ours, held=0), 1.1)
+    yield ("a token given back in ranges, instructions",
+           find(cases, "tokens", ours, give="ranges"), 1, 50)
+    calls = [case["figures"]["calls_per_mib"] for case in cases
+             if case["group"] == "sizes" and "figures" in case and
+             case["params"]["who"] == ours and case["params"]["segment"] == 65536]
+    yield "64K super-packets, system calls per MiB", min(calls, default=None), 1, 2
+
+
+def verdict(cases):
+    lines = [f"  {text:44} {value / base:6.2f} {most:9.2f}" +
+             ("" if value / base <= most else "   missed")
+             for text, value, base, most in goals(cases) if value is not None and base]
+    if lines:
+        yield f"\n{'net/devmem':46} {'is':>6} {'at most':>9}"
+        yield from (line.rstrip() for line in lines)
+
+
+CONDITIONS = """\
+Instructions of the receiving CPU: the NIC's poll, the stack, the process, tokens
+given back. Without the NIC's own work (DMA, parsing, steering, checksums, GRO in
+hardware, freeing what was sent) and without the sender, which has the other CPU.
+One instruction is one nanosecond; the NIC interrupts {usecs} us after the first packet;
+SO_RCVLOWAT 1 MiB unless it is said; rep instructions count once for each step.
+{kernel}, {emulator}
+CPU flags that matter: erms {erms}, fsrm {fsrm}, cx16 {cx16}, avx2 {avx2}"""
+
+
+def conditions(results, kernel, emulator):
+    flags = results.flags.split()
+    has = {name: "yes" if name in flags else "no" for name in ("erms", "fsrm", "cx16", "avx2")}
+    return CONDITIONS.format(usecs=DEFAULT["usecs"], kernel=kernel, emulator=emulator, **has)
+
+
+def commit():
+    done = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True,
+                          text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+def write(cases, kernel, emulator, path):
+    """One object for each case."""
+    objects = []
+    version = commit()
+    for case in cases:
+        objects.append({"contender": case["params"]["who"], "group": case["group"],
+                        "name": name_of(case), "params": case["params"],
+                        "figures": case.get("figures"), "repeats": case["repeats"],
+                        "spread": case.get("spread"), "agree": case.get("agree"),
+                        "missing": case.get("missing"), "error": case.get("error"),
+                        "kernel": kernel, "emulator": emulator, "commit": version})
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump(objects, f, indent=1)
+        f.write("\n")
+
+
+def profile(cases, path, symbols):
+    """Of the first repeat of each stream: functions and instructions for each MiB."""
+    found = bench_profile.read(path, symbols)
+    for case in cases:
+        if "figures" in case and "mib" in case["repeats"][0] and case["number"] in found:
+            yield f"\n  {variable(case):9} {name_of(case)}, instructions per MiB"
+            yield from bench_profile.lines(found[case["number"]], case["repeats"][0]["mib"])
+
+
+def failed(cases):
+    return [case for case in cases if "figures" not in case and "missing" not in case]
