@@ -12,6 +12,12 @@
  *	rcu_read_lock();
  *	for each packet {
  *		flow = (its own rule table, looked up under RCU);
+ *		if (it is one segment, verified, without a VLAN tag &&
+ *		    devmem_rx_continue(&q->rx, flow, headers, length, payload_len)) {
+ *			DMA the payload to q->rx.seg[0], and if that worked:
+ *			devmem_rx_extend(&q->rx, napi, headers);
+ *			continue;
+ *		}
  *		skb = headers only, MAC up to the last byte of the TCP header,
  *		      linear, after eth_type_trans(), network and transport
  *		      header set, ip_summed as verified; if it stands for
@@ -30,6 +36,9 @@
  *	devmem_rx_flush(&q->rx, napi);
  *	rcu_read_unlock();
  *	napi_complete_done(), if nothing is left;
+ *
+ * The first of these, the short way, may be left out: it makes no skb for a packet
+ * that needs none.
  *
  * A packet that cannot be placed goes to host memory, never to the floor: TCP
  * mixes both. devmem_rx_reserve() counts it and says why in its return value.
@@ -194,6 +203,34 @@ struct devmem_rx {
  */
 int devmem_rx_reserve(struct devmem_flow *flow, const struct sk_buff *skb,
 		      unsigned int len, struct devmem_rx *rx);
+
+/**
+ * devmem_rx_continue() - room for a segment that continues what waits
+ * @rx: of the queue
+ * @flow: the flow whose rule matched
+ * @hdr: headers, from MAC to the last byte of the TCP header, linear
+ * @hdr_len: bytes of them
+ * @len: payload bytes behind them
+ *
+ * The short way for most packets of a stream. The caller has verified TCP's checksum
+ * and that of the IPv4 header, as the hardware does. There is no VLAN tag, neither in
+ * @hdr nor beside it. NAPI context of the rule's queue, RCU read side.
+ *
+ * Return: true: @rx->seg[0] says where the payload goes; devmem_rx_extend() is to
+ * follow, or nothing if the DMA failed. False: nothing was done or counted; the
+ * packet goes the long way.
+ */
+bool devmem_rx_continue(struct devmem_rx *rx, struct devmem_flow *flow,
+			const void *hdr, unsigned int hdr_len, unsigned int len);
+
+/**
+ * devmem_rx_extend() - the payload is in place: it belongs to what waits
+ * @rx: from devmem_rx_continue()
+ * @napi: of the queue
+ * @hdr: the headers given to devmem_rx_continue()
+ */
+void devmem_rx_extend(struct devmem_rx *rx, struct napi_struct *napi,
+		      const void *hdr);
 
 /**
  * devmem_rx_skip() - the driver does not even ask for room

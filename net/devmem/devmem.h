@@ -168,6 +168,8 @@ struct devmem_held {
 	u32 size;			/* of each segment, the last may have less */
 	u32 room;			/* bytes that it may grow; 0: it has ended */
 	u32 segs;			/* that it stands for */
+	u32 hdr_len;			/* of @skb, with a plain MAC header; else 0 */
+	u32 grown;			/* bytes of @last that its lengths lack yet */
 	bool joined;			/* it has grown */
 };
 
@@ -304,6 +306,11 @@ bool devmem_merge_continues(const struct devmem_flow *flow,
 			    const struct sk_buff *skb, unsigned int len);
 void devmem_merge_join(struct devmem_flow *flow, const struct sk_buff *skb,
 		       unsigned int len);
+bool devmem_merge_fits(const struct devmem_flow *flow, const void *hdr,
+		       unsigned int hdr_len, unsigned int len);
+void devmem_merge_grow(struct devmem_flow *flow, struct napi_struct *napi,
+		       const void *hdr, unsigned int len);
+void devmem_merge_settle(struct devmem_flow *flow);
 
 /* flow.c */
 struct devmem_flow *devmem_flow_create(struct devmem_binding *binding, struct sock *sk);

@@ -25,6 +25,7 @@
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <linux/tcp.h>
+#include <linux/unaligned.h>
 #include <net/ip.h>
 #include <net/tcp.h>
 
@@ -88,18 +89,100 @@ static bool devmem_merge_ends(const struct devmem_held *held,
 	return skb_is_gso(skb) ? len % held->size : len != held->size;
 }
 
-/* The payload of @skb is with the held packet now; so are its flags. */
+/* @len bytes in @segs segments are with the held packet now; so are the flags. */
+static void devmem_merge_add(struct devmem_held *held, __be32 flags, u32 len,
+			     u32 segs, bool ends)
+{
+	tcp_flag_word(tcp_hdr(held->skb)) |= flags & DEVMEM_MERGE_FLAGS;
+	held->seq += len;
+	held->segs += segs;
+	held->room = ends ? 0 : held->room - len;
+	held->joined = true;
+}
+
+/* The payload of @skb is with the held packet now. */
 void devmem_merge_join(struct devmem_flow *flow, const struct sk_buff *skb,
 		       unsigned int len)
 {
 	struct devmem_held *held = &flow->held;
-	struct tcphdr *th = tcp_hdr(held->skb);
 
-	tcp_flag_word(th) |= tcp_flag_word(tcp_hdr(skb)) & DEVMEM_MERGE_FLAGS;
-	held->seq += len;
-	held->segs += devmem_merge_segs(skb);
-	held->room = devmem_merge_ends(held, skb, len) ? 0 : held->room - len;
-	held->joined = true;
+	devmem_merge_add(held, tcp_flag_word(tcp_hdr(skb)), len,
+			 devmem_merge_segs(skb), devmem_merge_ends(held, skb, len));
+}
+
+#define DEVMEM_DIFF(type, a, b, off)					\
+	(get_unaligned((const type *)((a) + (off))) ^			\
+	 get_unaligned((const type *)((b) + (off))))
+
+/* Are two TCP headers of @len bytes the same, but for sequence number, checksum and
+ * the flags that may differ?
+ */
+static bool devmem_merge_same_tcp_raw(const u8 *a, const u8 *b, unsigned int len)
+{
+	u32 diff;
+
+	diff = DEVMEM_DIFF(u32, a, b, offsetof(struct tcphdr, source)) |
+	       DEVMEM_DIFF(u32, a, b, offsetof(struct tcphdr, ack_seq)) |
+	       (DEVMEM_DIFF(u32, a, b, offsetof(struct tcphdr, ack_seq) + 4) &
+		~(__force u32)DEVMEM_MERGE_FLAGS);
+	while (len > sizeof(struct tcphdr)) {
+		len -= 4;
+		diff |= DEVMEM_DIFF(u32, a, b, len);
+	}
+	return !diff;
+}
+
+/* Are the MAC and IP headers the same, but for what differs from packet to packet
+ * of a connection: length, and with IPv4 id and checksum? So all that was found of
+ * the first packet's headers is true of these.
+ */
+static bool devmem_merge_same_ip_raw(const u8 *a, const u8 *b, bool ipv4)
+{
+	u64 diff;
+
+	BUILD_BUG_ON(ETH_HLEN != 14);
+	diff = DEVMEM_DIFF(u64, a, b, 0) | DEVMEM_DIFF(u64, a, b, ETH_HLEN - 8);
+	a += ETH_HLEN;
+	b += ETH_HLEN;
+	if (ipv4)
+		return !(diff | DEVMEM_DIFF(u16, a, b, 0) |
+			 DEVMEM_DIFF(u32, a, b, offsetof(struct iphdr, frag_off)) |
+			 DEVMEM_DIFF(u64, a, b, offsetof(struct iphdr, saddr)));
+
+	return !(diff | DEVMEM_DIFF(u32, a, b, 0) |
+		 DEVMEM_DIFF(u16, a, b, offsetof(struct ipv6hdr, nexthdr)) |
+		 DEVMEM_DIFF(u64, a, b, offsetof(struct ipv6hdr, saddr)) |
+		 DEVMEM_DIFF(u64, a, b, offsetof(struct ipv6hdr, saddr) + 8) |
+		 DEVMEM_DIFF(u64, a, b, offsetof(struct ipv6hdr, daddr)) |
+		 DEVMEM_DIFF(u64, a, b, offsetof(struct ipv6hdr, daddr) + 8));
+}
+
+/* Is @hdr, as it came from the wire, the headers of one segment with @len bytes of
+ * payload that may become part of what the flow holds? The same as
+ * devmem_merge_continues(), and what was checked when the first one was placed.
+ */
+bool devmem_merge_fits(const struct devmem_flow *flow, const void *hdr,
+		       unsigned int hdr_len, unsigned int len)
+{
+	const struct devmem_held *held = &flow->held;
+	bool ipv4 = flow->key.family == AF_INET;
+	unsigned int tcp_off, l3_len;
+	const u8 *first, *b = hdr;
+
+	if (!held->skb || hdr_len != held->hdr_len || len > held->size ||
+	    len > held->room || !len || held->segs >= U16_MAX)
+		return false;
+
+	first = skb_mac_header(held->skb);
+	tcp_off = ETH_HLEN + (ipv4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
+	l3_len = get_unaligned_be16(b + ETH_HLEN +
+				    (ipv4 ? offsetof(struct iphdr, tot_len) :
+					    offsetof(struct ipv6hdr, payload_len)));
+	if (l3_len != hdr_len + len - (ipv4 ? ETH_HLEN : tcp_off) ||
+	    get_unaligned_be32(b + tcp_off + offsetof(struct tcphdr, seq)) != held->seq)
+		return false;
+	return devmem_merge_same_ip_raw(first, b, ipv4) &&
+	       devmem_merge_same_tcp_raw(first + tcp_off, b + tcp_off, hdr_len - tcp_off);
 }
 
 /* How long may it become, IP header included? A limit for GRO that somebody has
@@ -134,6 +217,10 @@ static void devmem_merge_hold(struct devmem_rx *rx, struct devmem_flow *flow,
 	held->seq = ntohl(tcp_hdr(skb)->seq) + skb->data_len;
 	held->size = skb_shinfo(skb)->gso_size ?: skb->data_len;
 	held->segs = devmem_merge_segs(skb);
+	held->hdr_len = skb_vlan_tag_present(skb) ||
+			skb_network_offset(skb) != skb_mac_offset(skb) + ETH_HLEN ?
+			0 : skb_headlen(skb) - skb_mac_offset(skb);
+	held->grown = 0;
 	held->joined = false;
 	held->room = limit > len && !devmem_merge_ends(held, skb, skb->data_len) ?
 		     limit - len : 0;
@@ -175,16 +262,41 @@ static void devmem_merge_complete(const struct devmem_flow *flow,
 		devmem_ipv6_make_big(napi, skb, len);
 }
 
+/* What devmem_merge_grow() has added becomes visible in the packet. */
+void devmem_merge_settle(struct devmem_flow *flow)
+{
+	struct devmem_held *held = &flow->held;
+
+	if (held->grown)
+		devmem_frag_extend(held->skb, held->last, held->grown);
+	held->grown = 0;
+}
+
 static void devmem_merge_deliver(struct devmem_flow *flow, struct napi_struct *napi)
 {
 	struct sk_buff *skb = flow->held.skb;
 
 	if (!skb)
 		return;
+	devmem_merge_settle(flow);
 	if (flow->held.joined)
 		devmem_merge_complete(flow, napi, skb);
 	flow->held.skb = NULL;
 	napi_gro_receive(napi, skb);
+}
+
+/* @len bytes behind headers that fit continue the last piece of the held packet. */
+void devmem_merge_grow(struct devmem_flow *flow, struct napi_struct *napi,
+		       const void *hdr, unsigned int len)
+{
+	struct devmem_held *held = &flow->held;
+	const struct tcphdr *th;
+
+	th = hdr + held->hdr_len - tcp_hdrlen(held->skb);
+	devmem_merge_add(held, tcp_flag_word(th), len, 1, th->fin || len != held->size);
+	held->grown += len;
+	if (held->room < held->size)
+		devmem_merge_deliver(flow, napi);
 }
 
 void devmem_rx_flush(struct devmem_rx *rx, struct napi_struct *napi)

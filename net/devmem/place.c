@@ -83,17 +83,27 @@ static bool devmem_place_check_route(const struct devmem_flow *flow,
 	       dst_check(dst, READ_ONCE(sk->sk_rx_dst_cookie));
 }
 
+/* Is the flow to be placed at all? */
+static bool devmem_place_active(const struct devmem_flow *flow)
+{
+	return smp_load_acquire(&flow->armed) &&	/* (A) */
+	       READ_ONCE(flow->binding->state) == NETDEV_DEVMEM_STATE_ACTIVE;
+}
+
+/* guard.c keeps urgent pointers away; never bet the kernel on it. */
+static bool devmem_place_urgent(const struct devmem_flow *flow)
+{
+	return READ_ONCE(tcp_sk(flow->sk)->urg_data);
+}
+
 static int devmem_place_check(const struct devmem_flow *flow,
 			      const struct sk_buff *skb, unsigned int len)
 {
-	if (!smp_load_acquire(&flow->armed) ||	/* (A) */
-	    READ_ONCE(flow->binding->state) != NETDEV_DEVMEM_STATE_ACTIVE)
+	if (!devmem_place_active(flow))
 		return -ESHUTDOWN;
 	if (!len || !devmem_place_check_tcp(&flow->key, skb) ||
-	    !devmem_place_check_ip(&flow->key, skb, len))
-		return -EPROTO;
-	/* guard.c keeps urgent pointers away; never bet the kernel on it */
-	if (READ_ONCE(tcp_sk(flow->sk)->urg_data))
+	    !devmem_place_check_ip(&flow->key, skb, len) ||
+	    devmem_place_urgent(flow))
 		return -EPROTO;
 	if (!devmem_place_check_route(flow, skb->dev))
 		return -EHOSTUNREACH;
@@ -220,6 +230,7 @@ int devmem_rx_reserve(struct devmem_flow *flow, const struct sk_buff *skb,
 
 	err = devmem_place_check(flow, skb, len);
 	if (!err) {
+		devmem_merge_settle(flow);
 		rx->joins = devmem_merge_continues(flow, skb, len);
 		err = devmem_place_layout(flow, len, rx);
 	}
@@ -277,6 +288,15 @@ static struct sk_buff *devmem_place_attach(const struct devmem_rx *rx,
 	return last;
 }
 
+static void devmem_place_count(struct devmem_flow *flow, unsigned int len,
+			       unsigned int nr_segs)
+{
+	WRITE_ONCE(flow->placed_bytes, flow->placed_bytes + len);
+	this_cpu_inc(flow->binding->stats->placed_packets);
+	this_cpu_add(flow->binding->stats->placed_bytes, len);
+	trace_devmem_place(flow, len, nr_segs);
+}
+
 void devmem_rx_commit(struct devmem_rx *rx, struct sk_buff *skb)
 {
 	unsigned int last = rx->nr_segs - 1;
@@ -292,11 +312,42 @@ void devmem_rx_commit(struct devmem_rx *rx, struct sk_buff *skb)
 		rx->tail = devmem_place_attach(rx, skb, NULL);
 	}
 	rx->placed = flow;
-
-	WRITE_ONCE(flow->placed_bytes, flow->placed_bytes + rx->len);
-	this_cpu_inc(flow->binding->stats->placed_packets);
-	this_cpu_add(flow->binding->stats->placed_bytes, rx->len);
-	trace_devmem_place(flow, rx->len, rx->nr_segs);
+	devmem_place_count(flow, rx->len, rx->nr_segs);
 	rx->nr_segs = 0;
 }
 EXPORT_SYMBOL_GPL(devmem_rx_commit);
+
+/* The cursor stands where the held packet ends, and what that fills is in no need
+ * of a reference. Where it would fill the chunk, the long way moves the cursor.
+ */
+bool devmem_rx_continue(struct devmem_rx *rx, struct devmem_flow *flow,
+			const void *hdr, unsigned int hdr_len, unsigned int len)
+{
+	const struct devmem_binding *binding = flow->binding;
+
+	if (!devmem_merge_fits(flow, hdr, hdr_len, len) || !flow->chunk ||
+	    len >= devmem_binding_chunk_size(binding) - flow->off ||
+	    !devmem_place_active(flow) || devmem_place_urgent(flow))
+		return false;
+
+	rx->flow = flow;
+	rx->len = len;
+	rx->nr_segs = 1;
+	rx->seg[0].addr = binding->dma[devmem_chunk_index(flow->chunk)] + flow->off;
+	rx->seg[0].len = len;
+	rx->seg[0].skb = NULL;
+	return true;
+}
+EXPORT_SYMBOL_GPL(devmem_rx_continue);
+
+void devmem_rx_extend(struct devmem_rx *rx, struct napi_struct *napi,
+		      const void *hdr)
+{
+	struct devmem_flow *flow = rx->flow;
+
+	flow->off += rx->len;
+	devmem_place_count(flow, rx->len, 1);
+	rx->nr_segs = 0;
+	devmem_merge_grow(flow, napi, hdr, rx->len);
+}
+EXPORT_SYMBOL_GPL(devmem_rx_extend);

@@ -49,7 +49,7 @@ static int by_address(const void *a, const void *b)
  */
 static const char * const device_names[] = {
 	"nsdm_dma_", "nsdm_parse", "nsdm_steer", "nsdm_rule_find", "nsdm_rss_", "nsdm_gro_",
-	"nsdm_csum", "nsdm_segment", "rht_",
+	"nsdm_csum", "nsdm_segment", "nsdm_done_", "rht_",
 };
 
 /* Functions of the kernel that are the hardware's work when the driver calls them:

@@ -32,6 +32,8 @@
 #define CALLEES_MAX	8
 #define KERNEL_START	(1ULL << 63)
 #define HASH_SIZE	(1U << 18)
+#define CALL_REL32	0xe8		/* opcodes */
+#define JMP_REL32	0xe9
 
 struct counters {
 	uint64_t user;
@@ -269,7 +271,9 @@ static uint32_t insn_mark(const struct qemu_plugin_insn *insn)
 	return disp < MARK_LAST ? disp : 0;
 }
 
-/* Where the instruction calls to, 0: it is no direct call. */
+/* Where the instruction calls or, at the end of a function, jumps to; 0: it does
+ * neither, or not directly.
+ */
 static uint64_t insn_callee(const struct qemu_plugin_insn *insn)
 {
 	uint8_t bytes[5];
@@ -277,7 +281,7 @@ static uint64_t insn_callee(const struct qemu_plugin_insn *insn)
 
 	if (qemu_plugin_insn_size(insn) != sizeof(bytes) ||
 	    qemu_plugin_insn_data(insn, bytes, sizeof(bytes)) != sizeof(bytes) ||
-	    bytes[0] != 0xe8)
+	    (bytes[0] != CALL_REL32 && bytes[0] != JMP_REL32))
 		return 0;
 	memcpy(&rel, bytes + 1, sizeof(rel));
 	return qemu_plugin_insn_vaddr(insn) + sizeof(bytes) + (uint64_t)(int64_t)rel;

@@ -27,6 +27,8 @@ static struct {
 	unsigned int nr;
 	bool cursor;			/* the flow has a chunk that it fills */
 	u32 chunk, off;
+	bool fits;			/* the next headers continue */
+	unsigned int last;		/* this piece */
 	u64 placed, fallback;
 } model;
 
@@ -81,6 +83,23 @@ bool devmem_merge_continues(const struct devmem_flow *f, const struct sk_buff *s
 void devmem_merge_join(struct devmem_flow *f, const struct sk_buff *skb, unsigned int len)
 {
 	fuzz_check(false);
+}
+
+void devmem_merge_settle(struct devmem_flow *f)
+{
+}
+
+/* The short way: whether headers fit is merging's, here it is as wanted. */
+bool devmem_merge_fits(const struct devmem_flow *f, const void *hdr, unsigned int hdr_len,
+		       unsigned int len)
+{
+	return model.fits;
+}
+
+void devmem_merge_grow(struct devmem_flow *f, struct napi_struct *napi, const void *hdr,
+		       unsigned int len)
+{
+	model.piece[model.last].len += len;
 }
 
 bool devmem_frag_ends_at(const struct sk_buff *payload,
@@ -407,6 +426,62 @@ static void receive(struct fuzz_in *in)
 	rcu_read_unlock();
 }
 
+/* Is there a piece that ends where the cursor stands? */
+static bool find_last(void)
+{
+	struct piece *p;
+
+	for (model.last = 0; model.last < model.nr; model.last++) {
+		p = &model.piece[model.last];
+		if (model.cursor && p->chunk == model.chunk && p->off + p->len == model.off)
+			return true;
+	}
+	return false;
+}
+
+/* The short way: the payload goes where the last piece ends, or nothing happens. */
+static void extend(struct fuzz_in *in)
+{
+	unsigned int len = in_u16(in);
+	u8 what = in_u8(in);
+	struct devmem_rx rx;
+	bool want;
+
+	/* the interesting ones fill the chunk, or nearly */
+	if (len >= 0xc000)
+		len = SIZE - (model.cursor ? model.off : 0) + len % 3 - 1;
+	len = len ?: 1;
+	clear_the_way();
+	model.fits = find_last() && !(what & BIT(1));
+	want = model.fits && len < SIZE - model.off;
+	if (what & BIT(2)) {
+		flow.armed = false;
+		want = false;
+	}
+	if (what & BIT(3)) {
+		binding.state = NETDEV_DEVMEM_STATE_REVOKED;
+		want = false;
+	}
+	if (what & BIT(4)) {
+		tp.urg_data = 0x100;
+		want = false;
+	}
+
+	memset(&rx, 0xa5, sizeof(rx));
+	rcu_read_lock();
+	fuzz_check(devmem_rx_continue(&rx, &flow, headers, HDR, len) == want);
+	if (want) {
+		fuzz_check(rx.nr_segs == 1 && rx.seg[0].len == len);
+		fuzz_check(rx.seg[0].addr == dma[model.chunk] + model.off);
+		if (what & BIT(0)) {
+			devmem_rx_extend(&rx, NULL, headers);
+			model.off += len;
+			model.placed += len;
+		}
+	}
+	rcu_read_unlock();
+}
+
 static void let_go(unsigned int i)
 {
 	devmem_chunk_put(&binding.chunks[model.piece[i].chunk]);
@@ -420,8 +495,10 @@ static void step(struct fuzz_in *in)
 
 	switch (what % 4) {
 	case 0:
-	case 1:
 		receive(in);
+		break;
+	case 1:
+		extend(in);
 		break;
 	case 2:
 		for (i = what / 4 % 8 + 1; i && model.nr; i--)

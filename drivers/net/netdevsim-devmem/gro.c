@@ -77,7 +77,7 @@ static bool nsdm_gro_ok(const struct nsdm_rxq *q, struct sk_buff *skb)
 		return false;
 	return !(tcp_flag_word(nsdm_gro_tcp(skb)) &
 		 (TCP_FLAG_SYN | TCP_FLAG_RST | TCP_FLAG_URG)) &&
-	       nsdm_rx_csum_good(skb, cb);
+	       nsdm_csum_good(skb, cb);
 }
 
 /* Nothing may follow it, or only what is apart. @left: payload of its last

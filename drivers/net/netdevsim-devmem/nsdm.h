@@ -408,7 +408,7 @@ void nsdm_gro_rx(struct nsdm_rxq *q, struct sk_buff *skb);
 void nsdm_gro_flush_all(struct nsdm_rxq *q);
 
 /* rx.c */
-bool nsdm_rx_csum_good(const struct sk_buff *wire, const struct nsdm_cb *cb);
+bool nsdm_csum_good(const struct sk_buff *wire, const struct nsdm_cb *cb);
 void nsdm_rx(struct nsdm_rxq *q, struct sk_buff *wire);
 
 /* xdp.c */

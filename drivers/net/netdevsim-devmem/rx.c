@@ -95,7 +95,7 @@ static bool nsdm_csum_inner(struct sk_buff *skb, const struct sk_buff *wire)
 }
 
 /* Is the checksum of a TCP packet one that will be verified, and right? */
-bool nsdm_rx_csum_good(const struct sk_buff *wire, const struct nsdm_cb *cb)
+bool nsdm_csum_good(const struct sk_buff *wire, const struct nsdm_cb *cb)
 {
 	if (nsdm_csum_outer(wire, cb))
 		return true;
@@ -258,6 +258,37 @@ static bool nsdm_rx_place(struct nsdm_rxq *q, struct sk_buff *skb,
 	return true;
 }
 
+/* The short way: a segment that continues what net/devmem has of its connection
+ * needs no skb. Its headers are read where they are, in place of a header buffer. It
+ * fits the MTU, and there is no XDP program, for it is no longer than what it
+ * continues. RCU read side.
+ */
+static bool nsdm_rx_continue(struct nsdm_rxq *q, const struct sk_buff *wire)
+{
+	const u8 wanted = NSDM_PKT_TCP | NSDM_PKT_PLAIN;
+	const struct nsdm_cb *cb = NSDM_CB(wire);
+	unsigned int len = wire->len - cb->hdr_len;
+	struct nsdm_rule *rule;
+
+	if ((cb->flags & (wanted | NSDM_PKT_CORRUPT)) != wanted ||
+	    skb_is_gso(wire) || skb_vlan_tag_present(wire) ||
+	    skb_headlen(wire) < cb->hdr_len ||
+	    !(READ_ONCE(q->nd->dev->features) & NETIF_F_RXCSUM))
+		return false;
+	rule = nsdm_rule_find(q->nd, &cb->key);
+	if (!rule || rule->queue != q->index || !nsdm_csum_good(wire, cb) ||
+	    !devmem_rx_continue(&q->rx, rule->flow, wire->data, cb->hdr_len, len) ||
+	    !nsdm_dma_write(q->nd, &q->rx, wire, cb->hdr_len))
+		return false;
+
+	devmem_rx_extend(&q->rx, &q->napi, wire->data);
+	nsdm_rx_count_packet(q, NSDM_RX_PACKETS, wire->len);
+	nsdm_rx_count_packet(q, NSDM_RX_PLACED_PACKETS, len);
+	nsdm_rx_count(q, NSDM_RX_MERGED_PACKETS, 1);
+	nsdm_rx_count(q, NSDM_RX_CSUM_GOOD, 1);
+	return true;
+}
+
 /* What a completion descriptor would say of the packet. */
 static void nsdm_rx_describe(struct nsdm_rxq *q, struct sk_buff *skb,
 			     const struct sk_buff *wire,
@@ -355,8 +386,8 @@ static void nsdm_rx_up(struct nsdm_rxq *q, struct sk_buff *skb)
 	q->spare = skb;
 }
 
-/* Receive the packet on the wire and free it. NAPI context, RCU read side. */
-void nsdm_rx(struct nsdm_rxq *q, struct sk_buff *wire)
+/* The long way: a new skb. Not inline, so that the short way keeps its small frame. */
+static noinline void nsdm_rx_skb(struct nsdm_rxq *q, struct sk_buff *wire)
 {
 	struct bpf_prog *prog = rcu_dereference(q->nd->xdp_prog);
 	struct nsdm_cb *cb = NSDM_CB(wire);
@@ -433,4 +464,13 @@ drop_nomem:
 	kfree_skb(skb);
 drop:
 	kfree_skb(wire);
+}
+
+/* Receive the packet on the wire and free it. NAPI context, RCU read side. */
+void nsdm_rx(struct nsdm_rxq *q, struct sk_buff *wire)
+{
+	if (nsdm_rx_continue(q, wire))
+		consume_skb(wire);
+	else
+		nsdm_rx_skb(q, wire);
 }
