@@ -35,9 +35,9 @@ static void devmem_binding_free_work(struct work_struct *work)
 }
 
 /* Any context: the last holder may be an skb that softirq frees. */
-void devmem_binding_put(struct devmem_binding *binding)
+void devmem_binding_put_many(struct devmem_binding *binding, u32 n)
 {
-	if (refcount_dec_and_test(&binding->ref))
+	if (refcount_sub_and_test(n, &binding->ref))
 		queue_work(devmem_wq, &binding->free_work);
 }
 

@@ -84,25 +84,41 @@ struct devmem_chunk *devmem_chunk_alloc(struct devmem_binding *binding)
 	return chunk;
 }
 
-static void devmem_chunk_free(struct devmem_chunk *chunk)
+static void devmem_chunks_free(struct devmem_chunk **chunks, u32 nr)
 {
-	struct devmem_binding *binding = chunk->binding;
+	struct devmem_binding *binding = chunks[0]->binding;
 	struct devmem_pool *pool = &binding->pool;
+	u32 i;
 
 	spin_lock_bh(&pool->lock);
-	pool->free[pool->nr_free++] = devmem_chunk_index(chunk);
+	for (i = 0; i < nr; i++)
+		pool->free[pool->nr_free++] = chunks[i] - binding->chunks;
 	if (pool->nr_free > DEVMEM_PRESSURE_OVER(binding->nr_chunks))
 		pool->pressure = false;
 	spin_unlock_bh(&pool->lock);
 
-	devmem_object_add(DEVMEM_OBJ_CHUNKS, -1);
-	devmem_binding_put(binding);
+	devmem_object_add(DEVMEM_OBJ_CHUNKS, -(long)nr);
+	devmem_binding_put_many(binding, nr);
+}
+
+/* A reference on each of @nr chunks, all of one binding. Leaves in @chunks what it
+ * likes.
+ */
+void devmem_chunks_put(struct devmem_chunk **chunks, u32 nr)
+{
+	u32 i, last = 0;
+
+	for (i = 0; i < nr; i++)
+		if (refcount_dec_and_test(&chunks[i]->ubuf.refcnt))
+			chunks[last++] = chunks[i];
+	if (last)
+		devmem_chunks_free(chunks, last);
 }
 
 void devmem_chunk_put(struct devmem_chunk *chunk)
 {
 	if (refcount_dec_and_test(&chunk->ubuf.refcnt))
-		devmem_chunk_free(chunk);
+		devmem_chunks_free(&chunk, 1);
 }
 
 /* Does the caller hold the only reference? Then nobody can take another. */

@@ -248,8 +248,13 @@ void __devmem_binding_unbind(struct devmem_binding *binding)
 struct devmem_binding *devmem_binding_lookup(const struct net *net, u32 id);
 struct devmem_binding *devmem_binding_next(unsigned long *id);
 void devmem_binding_event(struct devmem_binding *binding, enum devmem_event event);
-void devmem_binding_put(struct devmem_binding *binding);
+void devmem_binding_put_many(struct devmem_binding *binding, u32 n);
 void devmem_binding_exit(void);
+
+static inline void devmem_binding_put(struct devmem_binding *binding)
+{
+	devmem_binding_put_many(binding, 1);
+}
 
 /* import.c */
 int devmem_binding_import(struct devmem_binding *binding, int fd, u32 chunk_size,
@@ -265,6 +270,7 @@ static inline u32 devmem_binding_chunk_size(const struct devmem_binding *binding
 int devmem_pool_init(struct devmem_binding *binding);
 void devmem_pool_destroy(struct devmem_binding *binding);
 struct devmem_chunk *devmem_chunk_alloc(struct devmem_binding *binding);
+void devmem_chunks_put(struct devmem_chunk **chunks, u32 nr);
 void devmem_chunk_put(struct devmem_chunk *chunk);
 bool devmem_chunk_exclusive(struct devmem_chunk *chunk);
 u32 devmem_pool_free_chunks(struct devmem_binding *binding);

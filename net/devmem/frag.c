@@ -55,10 +55,21 @@ void devmem_frag_poison_free(struct page *poison)
 		put_page(poison);
 }
 
-/* An empty payload skb. NAPI context. */
+/* An empty payload skb. Its head has no room for data, and is cut from a page as
+ * that of a received packet is: nobody has to zero it or find a slab for it. NAPI
+ * context.
+ */
 struct sk_buff *devmem_frag_alloc(void)
 {
-	return alloc_skb(0, GFP_ATOMIC | __GFP_NOWARN);
+	void *head = napi_alloc_frag(SKB_HEAD_ALIGN(0));
+	struct sk_buff *skb;
+
+	if (!head)
+		return NULL;
+	skb = napi_build_skb(head, SKB_HEAD_ALIGN(0));
+	if (!skb)
+		skb_free_frag(head);
+	return skb;
 }
 
 /* Append a piece to @skb, behind @last of its payload skbs, or NULL if it has

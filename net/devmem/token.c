@@ -8,7 +8,7 @@
 #include "devmem.h"
 
 #define DEVMEM_TOKENS_MIN	64	/* slots of the first table: 1 KiB */
-#define DEVMEM_TOKENS_BATCH	32	/* chunks put at once, outside the lock */
+#define DEVMEM_TOKENS_BATCH	64	/* chunks put at once, outside the lock */
 
 void devmem_tokens_init(struct devmem_tokens *tokens)
 {
@@ -78,33 +78,46 @@ u32 devmem_tokens_issue(struct devmem_tokens *tokens, struct devmem_chunk *chunk
 	return number;
 }
 
-/* Take back @count tokens from @start on. Returns how many of them were out. */
+/* Take back up to @nr of the @count tokens from @start on, which move on to the next
+ * one. Returns how many of them were out; their chunks are in @chunks.
+ */
+static u32 devmem_tokens_take(struct devmem_tokens *tokens, u32 *start, u32 *count,
+			      struct devmem_chunk **chunks, u32 nr)
+{
+	u32 n = 0, number = *start, left = *count;
+	struct devmem_token *slot;
+
+	spin_lock_bh(&tokens->lock);
+	if (!tokens->held)
+		left = 0;
+	for (; left && n < nr; left--, number++) {
+		slot = &tokens->slot[number & (tokens->size - 1)];
+		if (!slot->chunk || slot->number != number)
+			continue;
+		chunks[n++] = slot->chunk;
+		slot->chunk = NULL;
+	}
+	tokens->held -= n;
+	spin_unlock_bh(&tokens->lock);
+
+	*start = number;
+	*count = left;
+	return n;
+}
+
+/* Take back @count tokens from @start on. Returns how many of them were out. A
+ * socket is attached once, so its tokens are of one binding.
+ */
 u32 devmem_tokens_release(struct devmem_tokens *tokens, u32 start, u32 count)
 {
 	struct devmem_chunk *chunks[DEVMEM_TOKENS_BATCH];
-	struct devmem_token *slot;
-	u32 done = 0, nr, i;
+	u32 done = 0, n;
 
 	while (count) {
-		nr = 0;
-		spin_lock_bh(&tokens->lock);
-		for (; count && nr < DEVMEM_TOKENS_BATCH; count--, start++) {
-			if (!tokens->held) {
-				count = 0;
-				break;
-			}
-			slot = &tokens->slot[start & (tokens->size - 1)];
-			if (!slot->chunk || slot->number != start)
-				continue;
-			chunks[nr++] = slot->chunk;
-			slot->chunk = NULL;
-			tokens->held--;
-		}
-		spin_unlock_bh(&tokens->lock);
-
-		for (i = 0; i < nr; i++)
-			devmem_chunk_put(chunks[i]);
-		done += nr;
+		n = devmem_tokens_take(tokens, &start, &count, chunks,
+				       ARRAY_SIZE(chunks));
+		devmem_chunks_put(chunks, n);
+		done += n;
 	}
 
 	devmem_object_add(DEVMEM_OBJ_TOKENS, -(long)done);

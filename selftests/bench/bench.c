@@ -17,14 +17,13 @@
 #define MIB		(1ULL << 20)
 #define WARM_UP		(32 * MIB)
 #define RCVBUF		(2 << 20)	/* what is under way fits the NIC's page pool */
-#define RCVBUF_MANY	(256 << 10)
 #define NOT_MEASURED	0	/* number of a first time: cases begin with 1 */
 #define MODULE		"netdevsim_devmem"
 #define SYMBOLS_MAX	1024
 
 static struct params params = {
 	.segment = 65536, .page = 4096, .chunk = 65536, .buffer = 64 << 20, .flows = 1, .lowat = 1 << 20,
-	.mib = 64, .repeats = 2, .usecs = 100, .family = 4,
+	.mib = 64, .repeats = 2, .usecs = 100, .family = 4, .give = GIVE_COLLECTED,
 };
 
 static const struct contender * const contenders[] = {
@@ -122,7 +121,7 @@ static void connect_all(const struct params *p)
 {
 	struct conn_opts opts = {
 		.family = p->family == 6 ? AF_INET6 : AF_INET,
-		.rcvbuf = p->flows > 1 ? RCVBUF_MANY : RCVBUF,
+		.rcvbuf = RCVBUF,
 	};
 	struct epoll_event event = { .events = EPOLLIN };
 	int lowat = (int)p->lowat;
@@ -146,7 +145,7 @@ static void start_sender(const struct params *p)
 
 	for (i = 0; i < p->flows; i++)
 		socks[i] = conns[i].tx;
-	sender_start(socks, p->flows);
+	sender_start(socks, p->flows, p->lowat);
 }
 
 static void receive(const struct params *p, const struct contender *who, uint64_t bytes,
@@ -218,7 +217,7 @@ static uint64_t warm_up(const struct params *p)
 	if (p->held)
 		bytes += p->buffer;
 	if (p->flows > 1)
-		bytes += p->flows * 4ULL * p->lowat;
+		bytes += p->flows * (uint64_t)p->lowat;
 	return bytes;
 }
 
@@ -284,7 +283,7 @@ static unsigned int word(const char *value, const char * const *words, unsigned 
 
 static void set_param(const char *text)
 {
-	static const char * const gives[] = { "ranges", "128", "single" };
+	static const char * const gives[] = { "ranges", "collected", "128", "single" };
 	static const char * const subjects[] = { "stream", "tokens", "bind", "attach" };
 	static const struct {
 		const char *name;

@@ -24,7 +24,10 @@
 #define CALL_MAX	(1U << 20)	/* bytes that one call asks for */
 
 enum what { WHAT_STREAM, WHAT_TOKENS, WHAT_BIND, WHAT_ATTACH };
-enum give_back { GIVE_RANGES, GIVE_128, GIVE_SINGLE };
+/* How tokens go back: the range that the reader knows it holds; one by one to libdevmem,
+ * which makes ranges of them; 128 ranges of one for each call; one for each call.
+ */
+enum give_back { GIVE_RANGES, GIVE_COLLECTED, GIVE_128, GIVE_SINGLE };
 
 /**
  * struct params - what is measured; the host's list of cases has them
@@ -106,7 +109,7 @@ void pin(int pid, int cpu);
 uint64_t network_packets(void);
 
 /* sender.c */
-void sender_start(const int *socks, unsigned int nr);
+void sender_start(const int *socks, unsigned int nr, size_t turn);
 
 /* host.c */
 extern const struct contender host_recv, host_copy, host_zerocopy;

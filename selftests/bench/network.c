@@ -16,8 +16,7 @@
 #define SUPER_PACKET	65536
 #define HEADERS_4	52	/* IPv4 and TCP with time stamps */
 #define HEADERS_6	72
-#define SNDBUF_ONE	"4096 1048576 16777216"
-#define SNDBUF_MANY	"4096 262144 262144"	/* packets of 1,024 of them fit the rings */
+#define SNDBUF	"4096 1048576 16777216"
 
 void pin(int pid, int cpu)
 {
@@ -111,12 +110,14 @@ static void set_page(unsigned int page)
  * has enough there, is sent by who makes room: the receiver's CPU, with this NIC. So
  * nothing waits.
  */
-static void set_sender(const struct params *p)
+static void set_sender(void)
 {
 	env_sysctl(SENDER, "ipv4/tcp_pacing_ss_ratio", "1000");
 	env_sysctl(SENDER, "ipv4/tcp_pacing_ca_ratio", "1000");
 	env_sysctl(SENDER, "ipv4/tcp_limit_output_bytes", "1073741824");
-	env_sysctl(SENDER, "ipv4/tcp_wmem", p->flows == 1 ? SNDBUF_ONE : SNDBUF_MANY);
+	/* many connections have long pauses */
+	env_sysctl(SENDER, "ipv4/tcp_slow_start_after_idle", "0");
+	env_sysctl(SENDER, "ipv4/tcp_wmem", SNDBUF);
 	env_enter(SENDER);
 	must_cmd("ethtool -G nsd1 rx 4096 tx 4096");
 	env_enter(RECEIVER);
@@ -130,7 +131,7 @@ void network_setup(const struct params *p)
 	env_setup(1);
 	set_segment(p);
 	set_page(p->page);
-	set_sender(p);
+	set_sender();
 	must_cmd("ethtool -C nsd0 rx-usecs %u", p->usecs);
 }
 

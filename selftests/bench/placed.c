@@ -104,9 +104,14 @@ static void attach_devmem(const struct params *p, unsigned int i, int sock)
 static void give_ranges(int sock, const struct devmem_range *ranges, unsigned int nr,
 			struct figures *f)
 {
-	check_eq(devmem_release(sock, ranges, nr, 0), nr);
+	uint64_t tokens = 0;
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		tokens += ranges[i].token_count;
+	check_eq(devmem_release(sock, ranges, nr, 0), tokens);
 	f->calls++;
-	f->tokens += nr;
+	f->tokens += tokens;
 }
 
 static void give(const struct params *p, struct flow *flow, int sock, uint32_t token,
@@ -114,7 +119,7 @@ static void give(const struct params *p, struct flow *flow, int sock, uint32_t t
 {
 	struct devmem_range *range = &flow->singles[flow->nr_singles];
 
-	if (p->give == GIVE_RANGES) {
+	if (p->give <= GIVE_COLLECTED) {
 		check_eq(devmem_tokens_add(flow->collector, token), 0);
 		return;
 	}
@@ -165,7 +170,15 @@ uint64_t placed_give_all(const struct params *p, int sock)
 	struct flow *flow = &flows[0];
 	struct figures f = {};
 	uint64_t tokens = flow->nr + flow->nr_singles;
+	struct devmem_range range = { flow->held[flow->first].token, flow->nr };
 
+	if (p->give == GIVE_RANGES) {
+		give_ranges(sock, &range, 1, &f);
+		check_eq(f.tokens, tokens);
+		flow->nr = 0;
+		flow->bytes = 0;
+		return tokens;
+	}
 	for (; flow->nr; flow->nr--) {
 		give(p, flow, sock, flow->held[flow->first].token, &f);
 		flow->first = (flow->first + 1) % HELD_MAX;

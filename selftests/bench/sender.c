@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The other end of all connections: a process that sends for as long as somebody
- * receives, the same amount on each in turn. Owns nothing that is measured.
+ * receives, on each in turn as much as its reader waits for. Owns nothing that is measured.
  */
 #include <errno.h>
 #include <signal.h>
@@ -13,19 +13,16 @@
 #include "../ktap.h"
 #include "bench.h"
 
-#define TURN	(256U << 10)	/* bytes on one connection */
-
-static void send_for_ever(const int *socks, unsigned int nr)
+static void send_for_ever(const int *socks, unsigned int nr, size_t turn)
 {
-	size_t size = nr == 1 ? CALL_MAX : TURN;
-	char *buf = calloc(1, size);
+	char *buf = calloc(1, turn);
 	unsigned int i;
 	size_t at;
 	ssize_t n;
 
 	for (i = 0; buf; i = (i + 1) % nr) {
-		for (at = 0; at < size; at += (size_t)n) {
-			n = send(socks[i], buf + at, size - at, MSG_NOSIGNAL);
+		for (at = 0; at < turn; at += (size_t)n) {
+			n = send(socks[i], buf + at, turn - at, MSG_NOSIGNAL);
 			if (n < 0 && errno != EINTR)
 				_exit(0);
 			if (n < 0)
@@ -35,7 +32,7 @@ static void send_for_ever(const int *socks, unsigned int nr)
 	_exit(1);
 }
 
-void sender_start(const int *socks, unsigned int nr)
+void sender_start(const int *socks, unsigned int nr, size_t turn)
 {
 	pid_t pid = must(fork());
 
@@ -43,5 +40,5 @@ void sender_start(const int *socks, unsigned int nr)
 		return;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	pin(0, CPU_SENDER);
-	send_for_ever(socks, nr);
+	send_for_ever(socks, nr, turn);
 }

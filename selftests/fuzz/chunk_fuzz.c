@@ -41,11 +41,11 @@ void devmem_binding_event(struct devmem_binding *b, enum devmem_event event)
 	events++;
 }
 
-void devmem_binding_put(struct devmem_binding *b)
+void devmem_binding_put_many(struct devmem_binding *b, u32 n)
 {
 	fuzz_check(b == &binding);
 	fuzz_check(!fuzz_state.locks);
-	fuzz_check(!refcount_dec_and_test(&b->ref));
+	fuzz_check(!refcount_sub_and_test(n, &b->ref));
 }
 
 /* The one that became free last. */

@@ -53,9 +53,9 @@ void devmem_binding_event(struct devmem_binding *b, enum devmem_event event)
 {
 }
 
-void devmem_binding_put(struct devmem_binding *b)
+void devmem_binding_put_many(struct devmem_binding *b, u32 n)
 {
-	fuzz_check(!refcount_dec_and_test(&b->ref));
+	fuzz_check(!refcount_sub_and_test(n, &b->ref));
 }
 
 struct sk_buff *devmem_frag_alloc(void)

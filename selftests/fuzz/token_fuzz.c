@@ -34,6 +34,12 @@ void devmem_chunk_put(struct devmem_chunk *chunk)
 	given_back[chunk - chunks]++;
 }
 
+void devmem_chunks_put(struct devmem_chunk **several, u32 nr)
+{
+	while (nr--)
+		devmem_chunk_put(*several++);
+}
+
 static void compare(void)
 {
 	unsigned int i;

@@ -133,6 +133,15 @@ int devmem_tokens_add(struct devmem_tokens *t, uint32_t token)
 {
 	int ret = 0;
 
+	/* most are of this kind */
+	if (t->nr_ranges && t->nr_tokens < DEVMEM_MAX_DONTNEED_TOKENS &&
+	    token == t->range[t->nr_ranges - 1].token_start +
+		     t->range[t->nr_ranges - 1].token_count) {
+		t->range[t->nr_ranges - 1].token_count++;
+		t->nr_tokens++;
+		return 0;
+	}
+
 	if (t->nr_tokens == DEVMEM_MAX_DONTNEED_TOKENS)
 		ret = devmem_tokens_flush(t);
 	if (!devmem_tokens_merge(t, token)) {

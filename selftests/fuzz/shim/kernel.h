@@ -164,10 +164,16 @@ static inline void refcount_inc(refcount_t *r)
 	r->refs++;
 }
 
+static inline bool refcount_sub_and_test(int n, refcount_t *r)
+{
+	fuzz_check(n > 0 && r->refs >= n);
+	r->refs -= n;
+	return r->refs == 0;
+}
+
 static inline bool refcount_dec_and_test(refcount_t *r)
 {
-	fuzz_check(r->refs > 0);
-	return --r->refs == 0;
+	return refcount_sub_and_test(1, r);
 }
 
 typedef struct {
