@@ -66,7 +66,7 @@ test: vm-ready ## every self-test, in a virtual machine; T="name name:case" for 
 fuzz: vm-ready ## the running modules, at random, in a virtual machine; T="wire", N=, SEED=, FROM=
 	$(Q)selftests/vm/run --kernel $(VM_KERNEL) --modules $(VM_OUT) --fuzz
 
-bench: vm-ready ## what receiving a byte costs, in instructions, by contender; T="sizes flows" for some parts
+bench: vm-ready ## what receiving a byte costs, in instructions, by contender; T="sizes flows:net/devmem" for some parts, or rows of them
 	$(Q)flock build/.user $(MAKE) -s user-bench
 	$(Q)scripts/setup bench
 	$(Q)selftests/vm/run --kernel $(VM_KERNEL) --modules $(VM_OUT) --bench
@@ -140,6 +140,7 @@ help: ## this list
 		/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1 == "all" ? "" : $$1, $$2 }' Makefile
 	@printf '\nvariables:\n'
 	@printf '  %-15s %s\n' 'T="a b:case"' 'which self-tests, by file name without suffix, with an optional case' \
+		'T="a b:text"' 'make bench: which parts, of b only rows with this text' \
 		"CMD='...'" 'what "make vm" runs' \
 		'KDIR=DIR' 'kernel headers for make, install, selftest' \
 		'KERNEL=SERIES' 'kernel of the virtual machine: 6.12 (default); 6.12-deb13: of Debian 13;' \

@@ -80,16 +80,20 @@ GROUPS = {
 
 
 def choose(selection):
-    names = selection.split() or list(GROUPS)
-    for name in names:
+    """Of parts, or of "part:text" those rows that have the text in their label or name."""
+    cases = []
+    for word in selection.split() or list(GROUPS):
+        name, _, text = word.partition(":")
         if name not in GROUPS:
             raise SystemExit(f"no part '{name}'; there are: {' '.join(GROUPS)}")
-    cases = []
-    for name in names:
-        for case in GROUPS[name][1]():
-            params = {**DEFAULT, **case}
-            cases.append({"group": name, "params": params, "number": REPEATS * len(cases) + 1,
-                          "repeats": []})
+        rows = [{"group": name, "params": {**DEFAULT, **case}} for case in GROUPS[name][1]()]
+        chosen = [row for row in rows if text in label(row)]
+        if not chosen:
+            raise SystemExit(f"no row of '{name}' has '{text}'; there are:\n" +
+                             "\n".join(f"  {label(row)}" for row in rows))
+        cases += chosen
+    for i, case in enumerate(cases):
+        case.update(number=REPEATS * i + 1, repeats=[])
     return cases
 
 
@@ -209,6 +213,10 @@ def variable(case):
             "ipv6": f"IPv{params['family']}", "flows": f"{params['flows']:,}",
             "held": f"{params['held']} %", "tokens": params["give"],
             "setup": params["what"]}[case["group"]]
+
+
+def label(case):
+    return f"{variable(case):9} {name_of(case)}"
 
 
 STREAM = "  {:9} {:22} {:>8} {:>9} {:>7} {:>7} {:>12} {:>7} {:>8}"
