@@ -15,6 +15,7 @@ FUZZ_SRCS := $(wildcard selftests/fuzz/vm/*_fuzz.c)
 FUZZ_OBJS := $(patsubst %.c,build/obj/%.o,$(filter-out $(FUZZ_SRCS),$(wildcard selftests/fuzz/vm/*.c)))
 FUZZ_BINS := $(patsubst selftests/fuzz/vm/%.c,$(S_DIR)/%,$(FUZZ_SRCS))
 TEST_SCRIPTS := $(patsubst selftests/%,$(S_DIR)/%,$(wildcard selftests/*.sh))
+TEST_LIBS := -lmnl -luring -lpthread
 B_DIR := build/bench
 COUNT_SRC := selftests/bench/count.c
 BENCH_OBJS := $(patsubst %.c,build/obj/%.o,$(filter-out $(COUNT_SRC),$(wildcard selftests/bench/*.c)))
@@ -36,11 +37,11 @@ $(T_DIR)/ncdevmem: $(NC_OBJS) $(T_DIR)/libdevmem.a
 
 $(TEST_BINS): $(S_DIR)/%: build/obj/selftests/%.o $(COMMON_OBJS) $(T_DIR)/libdevmem.a
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lmnl -lpthread
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(TEST_LIBS)
 
 $(FUZZ_BINS): $(S_DIR)/%: build/obj/selftests/fuzz/vm/%.o $(FUZZ_OBJS) $(COMMON_OBJS) $(T_DIR)/libdevmem.a
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lmnl -lpthread
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(TEST_LIBS)
 
 $(TEST_SCRIPTS): $(S_DIR)/%.sh: selftests/%.sh
 	@mkdir -p $(@D)
@@ -48,7 +49,7 @@ $(TEST_SCRIPTS): $(S_DIR)/%.sh: selftests/%.sh
 
 $(B_DIR)/bench: $(BENCH_OBJS) $(COMMON_OBJS) $(T_DIR)/libdevmem.a
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lmnl -lpthread
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(TEST_LIBS)
 
 $(B_DIR)/count.so: $(COUNT_SRC) selftests/bench/mark.h selftests/bench/qemu-api.h
 	@mkdir -p $(@D)

@@ -42,7 +42,7 @@ static void kernel_first(void)
 	kernel_bind_queues(&nl, &b, MIB, 1, 1);
 	devmem_bind(&other, &b, 1, &answer);
 	refused(&answer, EBUSY,
-		"queue 1 is bound by the kernel's NETDEV_CMD_BIND_RX");
+		"queue 1 is bound by the kernel's devmem TCP or io_uring");
 	devmem_bind(&other, &b, 2, &answer);
 	check_eq(answer.err, 0);
 	ctl_nl_close(&other);

@@ -28,7 +28,7 @@ static struct params params = {
 
 static const struct contender * const contenders[] = {
 	&host_recv, &host_copy, &host_zerocopy, &placed_kernel, &placed_devmem,
-	&placed_zcrx,
+	&zcrx_dmabuf, &zcrx_user,
 };
 
 static struct conn conns[FLOWS_MAX];
@@ -117,7 +117,7 @@ static void announce(void)
 
 /* ---- the measured stretch --------------------------------------------- */
 
-static void connect_all(const struct params *p)
+static void connect_all(const struct params *p, const struct contender *who)
 {
 	struct conn_opts opts = {
 		.family = p->family == 6 ? AF_INET6 : AF_INET,
@@ -133,6 +133,8 @@ static void connect_all(const struct params *p)
 	for (i = 0; i < p->flows; i++) {
 		connect_with(&conns[i], &opts);
 		must(setsockopt(conns[i].rx, SOL_SOCKET, SO_RCVLOWAT, &lowat, sizeof(lowat)));
+		if (who->waits)
+			continue;
 		event.data.u32 = i;
 		must(epoll_ctl(polled, EPOLL_CTL_ADD, conns[i].rx, &event));
 	}
@@ -155,7 +157,7 @@ static void receive(const struct params *p, const struct contender *who, uint64_
 	int i, n;
 
 	while (f->bytes < bytes) {
-		if (p->flows == 1) {
+		if (p->flows == 1 || who->waits) {
 			who->receive(p, 0, conns[0].rx, f);
 			continue;
 		}
@@ -229,7 +231,7 @@ static void measure_stream(const struct params *p, const struct contender *who)
 	if (who->prepare)
 		who->prepare(p);
 	network_pin();
-	connect_all(p);
+	connect_all(p, who);
 	for (i = 0; who->attach && i < p->flows; i++)
 		who->attach(p, i, conns[i].rx);
 	pin(0, CPU_RECEIVER);

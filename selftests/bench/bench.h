@@ -8,6 +8,7 @@
  *	sender.c	the other end of all connections
  *	host.c		contenders that receive into host memory
  *	placed.c	contenders that receive into a dma-buf
+ *	zcrx.c		and those to which io_uring hands what the NIC has placed
  *	control.c	bind and attach, which carry no payload
  */
 #ifndef BENCH_H
@@ -93,6 +94,7 @@ struct figures {
  * @attach: for each connection, before the sender starts; may be NULL
  * @receive: take what is there of flow @i, at most CALL_MAX bytes; waits, if
  *	there is one flow only
+ * @waits: @receive takes what is there of any flow, and waits for it
  */
 struct contender {
 	const char *name;
@@ -100,6 +102,7 @@ struct contender {
 	void (*prepare)(const struct params *p);
 	void (*attach)(const struct params *p, unsigned int i, int sock);
 	void (*receive)(const struct params *p, unsigned int i, int sock, struct figures *f);
+	bool waits;
 };
 
 /* network.c */
@@ -115,10 +118,13 @@ void sender_start(const int *socks, unsigned int nr, size_t turn);
 extern const struct contender host_recv, host_copy, host_zerocopy;
 
 /* placed.c */
-extern const struct contender placed_devmem, placed_kernel, placed_zcrx;
+extern const struct contender placed_devmem, placed_kernel;
 
 /* Give back all tokens that are kept of flow 0. Returns how many that were. */
 uint64_t placed_give_all(const struct params *p, int sock);
+
+/* zcrx.c */
+extern const struct contender zcrx_dmabuf, zcrx_user;
 
 /* control.c */
 void control_bind(const struct params *p, unsigned int number);

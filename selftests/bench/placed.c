@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/utsname.h>
 
 #include "../common_provider.h"
 #include "bench.h"
@@ -70,19 +69,6 @@ static void prepare_kernel(const struct params *p)
 static const char *missing_kernel(const struct params *p)
 {
 	return p->chunk > 4096 ? "not in this kernel" : NULL;
-}
-
-/* From 6.15 on. What a newer one would cost this program does not know. */
-static const char *missing_zcrx(const struct params *p)
-{
-	struct utsname name;
-	int major, minor;
-
-	(void)p;
-	must(uname(&name));
-	if (sscanf(name.release, "%d.%d", &major, &minor) != 2)
-		return "not measured";
-	return major < 6 || (major == 6 && minor < 15) ? "not in this kernel" : "not measured";
 }
 
 static void attach_flow(const struct params *p, unsigned int i, int sock)
@@ -232,9 +218,4 @@ const struct contender placed_kernel = {
 	.prepare	= prepare_kernel,
 	.attach		= attach_flow,
 	.receive	= receive_placed,
-};
-
-const struct contender placed_zcrx = {
-	.name		= "io_uring zcrx",
-	.missing	= missing_zcrx,
 };

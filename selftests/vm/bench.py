@@ -28,7 +28,9 @@ def sizes():
         yield {**KERNEL, **stream}
         for chunk in (4096, 65536, 2 << 20):
             yield {**OURS, "chunk": chunk, **stream}
-    yield {"who": "io_uring zcrx"}
+    for who, chunk in (("io_uring zcrx", 4096), ("io_uring zcrx", 65536),
+                       ("io_uring zcrx user", 4096)):
+        yield {"who": who, "chunk": chunk}
 
 
 def zerocopy():
@@ -199,11 +201,8 @@ def size(number):
 
 def name_of(case):
     params = case["params"]
-    if params["who"] in ("net/devmem", "kernel devmem"):
-        return f"{params['who']} {size(params['chunk'])}"
-    if params["who"] == "io_uring zcrx":
-        return params["who"]
-    return f"{params['who']} {size(params['page'])}"
+    host = params["who"] in ("recv", "recv+copy", "zerocopy+copy")
+    return f"{params['who']} {size(params['page' if host else 'chunk'])}"
 
 
 def variable(case):

@@ -298,7 +298,7 @@ static int nsdm_queue_bind(struct net_device *dev, u32 queue,
 		err = -EINVAL;
 	} else if (nsdm_pool_provided(q)) {
 		NL_SET_ERR_MSG_FMT_MOD(extack,
-				       "queue %u is bound by the kernel's NETDEV_CMD_BIND_RX",
+				       "queue %u is bound by the kernel's devmem TCP or io_uring",
 				       queue);
 		err = -EBUSY;
 	} else {
