@@ -219,6 +219,11 @@ struct rx {
 	bool plain;		/* no ULP yet: bytes without a description are fine */
 	int timeout_ms;		/* of rx_all() and rx_eof(), for each call */
 
+	/* instead of recvmsg(); rx_all() and rx_eof() leave waiting to it then. What
+	 * it gets goes to @linear and @msg. Errors are -errno.
+	 */
+	ssize_t (*by)(struct rx *rx, int flags);
+
 	/* the last call */
 	struct msghdr msg;
 	struct rx_piece *last;

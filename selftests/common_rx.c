@@ -169,9 +169,10 @@ static ssize_t receive(struct rx *rx, int flags, uint64_t pos)
 	rx->msg.msg_controllen = rx->control_size;
 	rx->nr_last = 0;
 
-	n = recvmsg(rx->sock, &rx->msg, flags | MSG_SOCK_DEVMEM);
+	n = rx->by ? rx->by(rx, flags) :
+	    recvmsg(rx->sock, &rx->msg, flags | MSG_SOCK_DEVMEM);
 	if (n < 0) {
-		n = -errno;
+		n = rx->by ? n : -errno;
 		rx->msg.msg_controllen = 0;
 		return n;
 	}
@@ -208,7 +209,7 @@ ssize_t rx_peek_at(struct rx *rx, uint64_t peek_off)
 void rx_wait(const struct rx *rx)
 {
 	struct pollfd pfd = { .fd = rx->sock, .events = POLLIN };
-	int n = poll(&pfd, 1, rx->timeout_ms);
+	int n = rx->by ? 1 : poll(&pfd, 1, rx->timeout_ms);
 
 	if (n < 0)
 		fail("poll: %s", strerror(errno));

@@ -8,6 +8,7 @@
  *	sender.c	the other end of all connections
  *	host.c		contenders that receive into host memory
  *	placed.c	contenders that receive into a dma-buf
+ *	ring.c		net/devmem through io_uring
  *	zcrx.c		and those to which io_uring hands what the NIC has placed
  *	control.c	bind and attach, which carry no payload
  */
@@ -122,6 +123,9 @@ extern const struct contender placed_devmem, placed_kernel;
 
 /* Give back all tokens that are kept of flow 0. Returns how many that were. */
 uint64_t placed_give_all(const struct params *p, int sock);
+
+/* ring.c */
+extern const struct contender ring_devmem;
 
 /* zcrx.c */
 extern const struct contender zcrx_dmabuf, zcrx_user;

@@ -17,6 +17,7 @@ DEFAULT = {"what": "stream", "segment": 65536, "mss": 0, "page": 4096, "chunk": 
            "mib": 256, "usecs": 100, "family": 4}
 KERNEL = {"who": "kernel devmem", "chunk": 4096}
 OURS = {"who": "net/devmem"}
+RING = {"who": "net/devmem io_uring"}
 
 
 def sizes():
@@ -28,7 +29,8 @@ def sizes():
         yield {**KERNEL, **stream}
         for chunk in (4096, 65536, 2 << 20):
             yield {**OURS, "chunk": chunk, **stream}
-    for who, chunk in (("io_uring zcrx", 4096), ("io_uring zcrx", 65536),
+    for who, chunk in (("net/devmem io_uring", 65536), ("net/devmem io_uring", 2 << 20),
+                       ("io_uring zcrx", 4096), ("io_uring zcrx", 65536),
                        ("io_uring zcrx user", 4096)):
         yield {"who": who, "chunk": chunk}
 
@@ -44,7 +46,7 @@ def ipv6():
 
 
 def flows():
-    for case in ({"who": "recv+copy"}, KERNEL, OURS):
+    for case in ({"who": "recv+copy"}, KERNEL, OURS, RING):
         for number in (1, 64, 1024):
             yield {**case, "flows": number, "buffer": 256 << 20,
                    "mib": 256 if number == 1024 else 64}
@@ -218,11 +220,11 @@ def label(case):
     return f"{variable(case):9} {name_of(case)}"
 
 
-STREAM = "  {:9} {:22} {:>8} {:>9} {:>7} {:>7} {:>12} {:>7} {:>8}"
+STREAM = "  {:9} {:23} {:>8} {:>9} {:>7} {:>7} {:>12} {:>7} {:>8}"
 STREAM_HEADS = (("", "", "M insn", "insn per", "x recv", "calls", "CPU touches", "", "repeats"),
                 ("", "", "per MiB", "packet", "+copy", "per MiB", "MiB per MiB", "placed",
                  "differ"))
-ONCE = "  {:9} {:22} {:>12} {:>18} {:>15}"
+ONCE = "  {:9} {:23} {:>12} {:>18} {:>15}"
 ONCE_HEADS = (("", "", "insn each", "host KiB per GiB", "repeats differ"),)
 
 
@@ -246,7 +248,7 @@ def against(case, cases):
 def row(case, cases):
     start = (variable(case), name_of(case))
     if "figures" not in case:
-        return "  {:9} {:22} ".format(*start) + (
+        return "  {:9} {:23} ".format(*start) + (
             case.get("missing") or "FAILED: " + case.get("error", "no figures"))
     f = case["figures"]
     spread = f"{100 * case['spread']:.1f} %" + ("" if case["agree"] else " !")

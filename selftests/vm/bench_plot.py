@@ -10,7 +10,8 @@ import sys
 COLUMNS = 3
 WIDTH, HEIGHT = 460, 340     # of a panel
 COLOURS = {"recv": "#b0b0b0", "recv+copy": "#707070", "zerocopy+copy": "#c8a060",
-           "kernel devmem": "#5080c0", "net/devmem": "#409060", "io_uring zcrx": "#a05090",
+           "kernel devmem": "#5080c0", "net/devmem": "#409060", "net/devmem io_uring": "#80c098",
+           "io_uring zcrx": "#a05090",
            "io_uring zcrx user": "#c890b8"}
 HEAD = {"sizes": "segments of {segment:,} B", "zerocopy": "super-packets, segments of {mss:,} B",
         "ipv6": "IPv6, super-packets", "flows": "{flows:,} connections",
