@@ -10,7 +10,9 @@
 #include <linux/memfd.h>
 #include <linux/netdev-devmem.h>
 #include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <linux/udmabuf.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -235,6 +237,47 @@ int ctl_count_bindings(void)
 	ret = ctl_count_dump(&nl);
 	ctl_nl_close(&nl);
 	return ret;
+}
+
+/* IFLA_*, by number: not every machine's headers have the last two. */
+#define LINK_GSO_MAX		41
+#define LINK_GRO_MAX		58
+#define LINK_GSO_IPV4_MAX	63
+#define LINK_GRO_IPV4_MAX	64
+
+static int ctl_link_max(const char *dev, uint16_t attr, uint16_t attr4, uint32_t bytes)
+{
+	struct ctl_answer answer;
+	struct ctl_nl nl = { 0 };
+	struct ifinfomsg *info;
+	struct nlmsghdr *nlh;
+	int err = -ENOBUFS;
+
+	nl.sock = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	if (!nl.sock)
+		return -errno;
+	nlh = mnl_nlmsg_put_header(nl.req);
+	nlh->nlmsg_type = RTM_SETLINK;
+	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+	nlh->nlmsg_seq = ++nl.seq;
+	info = mnl_nlmsg_put_extra_header(nlh, sizeof(*info));
+	info->ifi_index = (int)if_nametoindex(dev);
+	mnl_attr_put_u32(nlh, attr, bytes);
+	mnl_attr_put_u32(nlh, attr4, bytes);
+	if (!mnl_socket_bind(nl.sock, 0, MNL_SOCKET_AUTOPID))
+		err = ctl_talk(&nl, nlh, &answer) ?: -answer.err;
+	mnl_socket_close(nl.sock);
+	return err;
+}
+
+int ctl_gso_max(const char *dev, uint32_t bytes)
+{
+	return ctl_link_max(dev, LINK_GSO_MAX, LINK_GSO_IPV4_MAX, bytes);
+}
+
+int ctl_gro_max(const char *dev, uint32_t bytes)
+{
+	return ctl_link_max(dev, LINK_GRO_MAX, LINK_GRO_IPV4_MAX, bytes);
 }
 
 /* ---- buffers ----------------------------------------------------------- */

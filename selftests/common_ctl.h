@@ -56,6 +56,12 @@ int ctl_bind(struct ctl_nl *nl, uint32_t ifindex, uint32_t queue, int fd,
  */
 int ctl_count_bindings(void);
 
+/* The longest packet that TSO gets, or that GRO makes, of a link of this namespace:
+ * IPv4 and IPv6, which ip(8) does not know apart everywhere. Returns 0 or -errno.
+ */
+int ctl_gso_max(const char *dev, uint32_t bytes);
+int ctl_gro_max(const char *dev, uint32_t bytes);
+
 /* ---- buffers ----------------------------------------------------------- */
 
 /* Memory of the fake GPU: blocks of 4096 << @order, NSDM_GPU_* in @flags. */

@@ -220,6 +220,7 @@ static void wrong_lengths(void)
 		{ .tot_len_off = 1, .len = 100 }, { .tot_len_off = 60000, .len = 100 },
 		{ .tot_len_off = -1, .len = 100 }, { .tot_len_off = -110, .len = 100 },
 		{ .tot_len_off = -125, .len = 100 }, { .cut = 1, .len = 100 },
+		{ .tot_len_off = -140, .len = 100 },	/* 0, as of a super-packet */
 		{ .cut = 100, .len = 100 }, { .cut = 110, .len = 100 },
 		{ .cut = 130, .len = 100 },
 	};

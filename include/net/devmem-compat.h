@@ -230,14 +230,16 @@ static int fn##_6_12(struct sock *sk, struct msghdr *msg, size_t len,	\
 #define DEVMEM_PROTO_RECVMSG_OP(fn)	fn##_6_12
 
 /* An IPv6 packet of more than 65535 bytes has a jumbo payload option, before which
- * MAC and IP header move forward: if there is room, and if the option would not be
- * refused. napi_gro_receive() does not know it for one of its connection then.
+ * MAC and IP header move forward: if there is @room before the MAC header, and if the
+ * option would not be refused. napi_gro_receive() does not know it for one of its
+ * connection then.
  */
-static inline bool devmem_ipv6_may_be_big(const struct sk_buff *skb)
+static inline bool devmem_ipv6_may_be_big(const struct net_device *dev,
+					  unsigned int room)
 {
-	const struct net *net = dev_net(skb->dev);
+	const struct net *net = dev_net(dev);
 
-	return skb_mac_header(skb) - skb->head >= sizeof(struct hop_jumbo_hdr) &&
+	return room >= sizeof(struct hop_jumbo_hdr) &&
 	       READ_ONCE(net->ipv6.sysctl.max_hbh_opts_cnt) &&
 	       READ_ONCE(net->ipv6.sysctl.max_hbh_opts_len) >=
 			(int)sizeof(struct hop_jumbo_hdr);
@@ -265,6 +267,14 @@ static inline void devmem_ipv6_make_big(struct napi_struct *napi,
 	jumbo->jumbo_payload_len = htonl(payload_len + sizeof(*jumbo));
 	iph->nexthdr = NEXTHDR_HOP;
 	iph->payload_len = 0;
+}
+
+/* The stack of the sender makes that option, too, of which TSO leaves nothing on the
+ * wire.
+ */
+static inline int devmem_ipv6_big_to_wire(struct sk_buff *skb)
+{
+	return skb_is_gso(skb) ? ipv6_hopopt_jumbo_remove(skb) : 0;
 }
 
 /* The namespace says which table of connections. */
@@ -349,7 +359,8 @@ static inline struct timespec64 devmem_tstamp_to_timespec64(devmem_tstamp_t t)
 }
 
 /* As IPv4: the GSO marks say that the length is that of the skb. */
-static inline bool devmem_ipv6_may_be_big(const struct sk_buff *skb)
+static inline bool devmem_ipv6_may_be_big(const struct net_device *dev,
+					  unsigned int room)
 {
 	return true;
 }
@@ -358,6 +369,11 @@ static inline void devmem_ipv6_make_big(struct napi_struct *napi,
 					struct sk_buff *skb, u32 payload_len)
 {
 	ipv6_set_payload_len(ipv6_hdr(skb), payload_len);
+}
+
+static inline int devmem_ipv6_big_to_wire(struct sk_buff *skb)
+{
+	return 0;
 }
 
 #define devmem_recv_error(sk, msg, len)	inet_recv_error(sk, msg, len)

@@ -22,11 +22,15 @@
  *		      linear, after eth_type_trans(), network and transport
  *		      header set, ip_summed as verified; if it stands for
  *		      several segments, gso_size, gso_segs and gso_type, too;
- *		if (!devmem_rx_reserve(flow, skb, payload_len, &q->rx)) {
+ *		err = devmem_rx_reserve(flow, skb, payload_len, &q->rx);
+ *		if (!err) {
  *			DMA the payload to q->rx.seg[0 .. nr_segs - 1];
  *			devmem_rx_commit(&q->rx, skb);	 or, if the DMA failed:
  *							 devmem_rx_abort(&q->rx)
+ *		} else if (too long for host memory as one packet) {
+ *			its segments, each as a packet of its own;
  *		} else {
+ *			devmem_rx_skip(flow, payload_len, err);
  *			payload to host memory, as for any packet;
  *		}
  *		skb = devmem_rx_receive(&q->rx, napi, skb);
@@ -41,7 +45,12 @@
  * that needs none.
  *
  * A packet that cannot be placed goes to host memory, never to the floor: TCP
- * mixes both. devmem_rx_reserve() counts it and says why in its return value.
+ * mixes both.
+ *
+ * One that stands for several segments may be longer than the length fields of IP
+ * can say. It has 0 there, and nothing else is different: no jumbo payload option
+ * follows an IPv6 header, whatever the kernel makes of it later. Without the GSO marks
+ * 0 is a wrong length.
  *
  * The driver keeps packets of one flow in order, and hands packets of attached
  * flows and all others to the stack through devmem_rx_receive(): placed packets
@@ -139,17 +148,17 @@ int devmem_dev_register(struct net_device *dev, struct device *dma_dev,
  */
 void devmem_dev_unregister(struct net_device *dev);
 
-/* Most contiguous pieces of one packet: 64 KiB of payload in chunks of 4 KiB,
- * begun and ended inside a chunk.
- */
-#define DEVMEM_RX_MAX_SEGS	18
-
-/* Longest packet that devmem_rx_receive() makes of several, IP header included.
- * The length fields of IP do not limit it, for it never leaves this host: TCP
- * takes the length from the skb. Beyond this size there is little left to save,
- * and a reader would begin later.
+/* Longest packet that is placed, and that devmem_rx_receive() makes of several, IP
+ * header included. The length fields of IP do not limit it, for it never leaves this
+ * host: TCP takes the length from the skb. Beyond this size there is little left to
+ * save, and a reader would begin later.
  */
 #define DEVMEM_RX_MAX_LEN	(256 * 1024)
+
+/* Most contiguous pieces of one packet: the longest in chunks of 4 KiB, begun and
+ * ended inside a chunk.
+ */
+#define DEVMEM_RX_MAX_SEGS	(DEVMEM_RX_MAX_LEN / 4096 + 2)
 
 /**
  * struct devmem_rx - room for the payload of one packet, and packets that wait
@@ -197,7 +206,9 @@ struct devmem_rx {
  * placed, so that a driver need not know those rules.
  *
  * Return: 0; -ENOBUFS: no chunk is free; -ENOMEM; -EPROTO: this packet must go
- * to host memory (flags, options, checksum not verified, too many pieces);
+ * to host memory (flags, options, checksum not verified);
+ * -EMSGSIZE: it is longer than DEVMEM_RX_MAX_LEN, than gro_max_size if that is not
+ * the default, or than this host can take just now; its segments may be placed;
  * -EHOSTUNREACH: the socket has no valid route through this device just now;
  * -ESHUTDOWN: the flow or its binding is not active.
  */
@@ -233,16 +244,16 @@ void devmem_rx_extend(struct devmem_rx *rx, struct napi_struct *napi,
 		      const void *hdr);
 
 /**
- * devmem_rx_skip() - the driver does not even ask for room
+ * devmem_rx_skip() - a packet goes to host memory
  * @flow: the flow whose rule matched
  * @len: payload bytes of the packet
+ * @err: what devmem_rx_reserve() has said; -EPROTO if the driver has not even asked
+ *	it, because the packet has IP options, say
  *
- * For a packet of the flow that the driver knows it cannot place: it has IP
- * options, say. Counts it as fallen back to host memory. Not for packets that
- * the stack will drop, such as those with a wrong checksum. NAPI context of
- * the rule's queue, RCU read side.
+ * Counts it as fallen back. Not for packets that the stack will drop, such as those
+ * with a wrong checksum. NAPI context of the rule's queue, RCU read side.
  */
-void devmem_rx_skip(struct devmem_flow *flow, unsigned int len);
+void devmem_rx_skip(struct devmem_flow *flow, unsigned int len, int err);
 
 /**
  * devmem_rx_commit() - the payload is in place: make @skb the placed packet

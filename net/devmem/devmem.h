@@ -317,6 +317,7 @@ bool devmem_merge_fits(const struct devmem_flow *flow, const void *hdr,
 void devmem_merge_grow(struct devmem_flow *flow, struct napi_struct *napi,
 		       const void *hdr, unsigned int len);
 void devmem_merge_settle(struct devmem_flow *flow);
+u32 devmem_merge_max_len(const struct devmem_flow *flow, const struct sk_buff *skb);
 
 /* flow.c */
 struct devmem_flow *devmem_flow_create(struct devmem_binding *binding, struct sock *sk);

@@ -185,21 +185,28 @@ bool devmem_merge_fits(const struct devmem_flow *flow, const void *hdr,
 	       devmem_merge_same_tcp_raw(first + tcp_off, b + tcp_off, hdr_len - tcp_off);
 }
 
-/* How long may it become, IP header included? A limit for GRO that somebody has
+/* How long may a packet be, IP header included? A limit for GRO that somebody has
  * set counts here, too.
  */
-static u32 devmem_merge_limit(const struct devmem_flow *flow,
-			      const struct sk_buff *skb)
+u32 devmem_merge_max_len(const struct devmem_flow *flow, const struct sk_buff *skb)
 {
 	u32 limit = netif_get_gro_max_size(skb->dev, skb);
 
-	if (!(READ_ONCE(skb->dev->features) & NETIF_F_GRO))
-		return 0;
 	if (limit == GRO_LEGACY_MAX_SIZE)
 		limit = DEVMEM_RX_MAX_LEN;
-	if (flow->key.family == AF_INET6 && !devmem_ipv6_may_be_big(skb))
-		limit = min_t(u32, limit, IPV6_MAXPLEN);
+	if (flow->key.family == AF_INET6 &&
+	    !devmem_ipv6_may_be_big(skb->dev, skb_mac_header(skb) - skb->head))
+		limit = min_t(u32, limit, sizeof(struct ipv6hdr) + IPV6_MAXPLEN);
 	return min(limit, DEVMEM_RX_MAX_LEN);
+}
+
+/* And how long may it become? */
+static u32 devmem_merge_limit(const struct devmem_flow *flow,
+			      const struct sk_buff *skb)
+{
+	if (!(READ_ONCE(skb->dev->features) & NETIF_F_GRO))
+		return 0;
+	return devmem_merge_max_len(flow, skb);
 }
 
 /* @skb, just placed, becomes the flow's held packet, without room if it has
@@ -235,7 +242,8 @@ static void devmem_merge_hold(struct devmem_rx *rx, struct devmem_flow *flow,
 }
 
 /* Lengths and marks are those of all segments. TCP's checksum has been verified
- * for each, and stays that of the first.
+ * for each, and stays that of the first. A packet that came so long needs no more
+ * than what IPv6 wants of it.
  */
 static void devmem_merge_complete(const struct devmem_flow *flow,
 				  struct napi_struct *napi, struct sk_buff *skb)
@@ -279,7 +287,7 @@ static void devmem_merge_deliver(struct devmem_flow *flow, struct napi_struct *n
 	if (!skb)
 		return;
 	devmem_merge_settle(flow);
-	if (flow->held.joined)
+	if (flow->held.joined || skb->len > IP_MAX_MTU)
 		devmem_merge_complete(flow, napi, skb);
 	flow->held.skb = NULL;
 	napi_gro_receive(napi, skb);

@@ -14,6 +14,17 @@
 #include "devmem.h"
 #include "trace.h"
 
+/* Does a length field of IP say @len? If it cannot, it must be 0, and the GSO marks
+ * must say that this is no single packet.
+ */
+static bool devmem_place_check_len(const struct sk_buff *skb, __be16 field,
+				   unsigned int len)
+{
+	if (len <= IP_MAX_MTU)
+		return ntohs(field) == len;
+	return !field && skb_is_gso(skb) && skb_is_gso_tcp(skb);
+}
+
 /* The network header says: this flow, TCP right behind it, no fragment, and as
  * long as the driver says.
  */
@@ -31,7 +42,7 @@ static bool devmem_place_check_ip(const struct devmem_flow_key *key,
 		       iph->protocol == IPPROTO_TCP && !ip_is_fragment(iph) &&
 		       iph->saddr == key->saddr[0] &&
 		       iph->daddr == key->daddr[0] &&
-		       ntohs(iph->tot_len) == l3_len &&
+		       devmem_place_check_len(skb, iph->tot_len, l3_len) &&
 		       skb_transport_offset(skb) == nhoff + sizeof(*iph);
 	} else {
 		const struct ipv6hdr *iph = ipv6_hdr(skb);
@@ -40,7 +51,8 @@ static bool devmem_place_check_ip(const struct devmem_flow_key *key,
 		       iph->version == 6 && iph->nexthdr == IPPROTO_TCP &&
 		       !memcmp(&iph->saddr, key->saddr, sizeof(key->saddr)) &&
 		       !memcmp(&iph->daddr, key->daddr, sizeof(key->daddr)) &&
-		       ntohs(iph->payload_len) == l3_len - sizeof(*iph) &&
+		       devmem_place_check_len(skb, iph->payload_len,
+					      l3_len - sizeof(*iph)) &&
 		       skb_transport_offset(skb) == nhoff + sizeof(*iph);
 	}
 }
@@ -107,11 +119,13 @@ static int devmem_place_check(const struct devmem_flow *flow,
 		return -EPROTO;
 	if (!devmem_place_check_route(flow, skb->dev))
 		return -EHOSTUNREACH;
+	if (skb_is_gso(skb) && skb->len - skb_network_offset(skb) + len >
+			       devmem_merge_max_len(flow, skb))
+		return -EMSGSIZE;
 	return 0;
 }
 
-static void devmem_place_count_fallback(struct devmem_flow *flow,
-					unsigned int len, int err)
+void devmem_rx_skip(struct devmem_flow *flow, unsigned int len, int err)
 {
 	struct devmem_binding *binding = flow->binding;
 
@@ -126,6 +140,7 @@ static void devmem_place_count_fallback(struct devmem_flow *flow,
 		this_cpu_inc(binding->stats->fallback_nomem);
 		break;
 	case -EPROTO:
+	case -EMSGSIZE:
 		this_cpu_inc(binding->stats->fallback_header);
 		break;
 	case -EHOSTUNREACH:
@@ -137,6 +152,7 @@ static void devmem_place_count_fallback(struct devmem_flow *flow,
 	}
 	trace_devmem_fallback(flow, len, err);
 }
+EXPORT_SYMBOL_GPL(devmem_rx_skip);
 
 void devmem_rx_abort(struct devmem_rx *rx)
 {
@@ -182,7 +198,7 @@ static int devmem_place_layout(struct devmem_flow *flow, unsigned int len,
 		u32 n = min(len, size - off);
 
 		if (rx->nr_segs == DEVMEM_RX_MAX_SEGS)
-			return -EPROTO;
+			return -EMSGSIZE;
 
 		if (!extends) {
 			payload = devmem_frag_alloc();
@@ -234,19 +250,11 @@ int devmem_rx_reserve(struct devmem_flow *flow, const struct sk_buff *skb,
 		rx->joins = devmem_merge_continues(flow, skb, len);
 		err = devmem_place_layout(flow, len, rx);
 	}
-	if (err) {
+	if (err)
 		devmem_rx_abort(rx);
-		devmem_place_count_fallback(flow, len, err);
-	}
 	return err;
 }
 EXPORT_SYMBOL_GPL(devmem_rx_reserve);
-
-void devmem_rx_skip(struct devmem_flow *flow, unsigned int len)
-{
-	devmem_place_count_fallback(flow, len, -EPROTO);
-}
-EXPORT_SYMBOL_GPL(devmem_rx_skip);
 
 /* The cursor moves to the end of the last piece. A full chunk is let go. */
 static void devmem_place_advance(struct devmem_flow *flow,

@@ -72,7 +72,6 @@ void kfree_skb(struct sk_buff *skb)
 	fuzz_free(skb);
 }
 
-/* The packet goes up: from here on the piece has a holder. */
 /* Each packet stays by itself: merging is not this target's. */
 bool devmem_merge_continues(const struct devmem_flow *f, const struct sk_buff *skb,
 			    unsigned int len)
@@ -114,6 +113,12 @@ void devmem_frag_extend(struct sk_buff *skb, struct sk_buff *payload, u32 len)
 	fuzz_check(false);
 }
 
+u32 devmem_merge_max_len(const struct devmem_flow *f, const struct sk_buff *skb)
+{
+	return DEVMEM_RX_MAX_LEN;
+}
+
+/* The packet goes up: from here on the piece has a holder. */
 void devmem_frag_attach(struct sk_buff *skb, struct sk_buff *last,
 			struct sk_buff *payload, struct devmem_chunk *chunk,
 			u32 off, u32 len)
@@ -138,6 +143,14 @@ static void put16(u8 *p, unsigned int v)
 	p[1] = v;
 }
 
+/* Does the length field at @p say @len, or nothing of a super-packet that is longer
+ * than it can say?
+ */
+static bool model_len(const struct sk_buff *skb, const u8 *p, unsigned int len)
+{
+	return at16(p) == (len > 0xffff && skb->gso_size ? 0 : len);
+}
+
 /* Is it what the flow's packets look like? @ip and @tcp: where that header is. */
 static bool model_header(const struct sk_buff *skb, unsigned int len)
 {
@@ -155,16 +168,22 @@ static bool model_header(const struct sk_buff *skb, unsigned int len)
 		return false;
 	if (flow.key.family == AF_INET)
 		return tcp == ip + 20 && p[ip] == 0x45 && p[ip + 9] == 6 &&
-		       !(at16(p + ip + 6) & 0x3fff) && at16(p + ip + 2) == end - ip + len &&
+		       !(at16(p + ip + 6) & 0x3fff) && model_len(skb, p + ip + 2, end - ip + len) &&
 		       !memcmp(p + ip + 12, flow.key.saddr, 4) &&
 		       !memcmp(p + ip + 16, flow.key.daddr, 4);
 	return tcp == ip + 40 && p[ip] / 16 == 6 && p[ip + 6] == 6 &&
-	       at16(p + ip + 4) == end - tcp + len &&
+	       model_len(skb, p + ip + 4, end - tcp + len) &&
 	       !memcmp(p + ip + 8, flow.key.saddr, 16) &&
 	       !memcmp(p + ip + 24, flow.key.daddr, 16);
 }
 
-/* Headers of the flow, for @len bytes of payload. */
+/* What a length field says. */
+static void put_len(u8 *p, unsigned int len)
+{
+	put16(p, len > 0xffff ? 0 : len);
+}
+
+/* Headers of the flow, for @len bytes of payload: one super-packet, if they are many. */
 static void packet(struct sk_buff *skb, unsigned int len)
 {
 	bool v6 = flow.key.family == AF_INET6;
@@ -174,13 +193,13 @@ static void packet(struct sk_buff *skb, unsigned int len)
 	memset(headers, 0, sizeof(headers));
 	if (v6) {
 		p[0] = 0x60;
-		put16(p + 4, 20 + len);
+		put_len(p + 4, 20 + len);
 		p[6] = 6;
 		memcpy(p + 8, flow.key.saddr, 16);
 		memcpy(p + 24, flow.key.daddr, 16);
 	} else {
 		p[0] = 0x45;
-		put16(p + 2, 40 + len);
+		put_len(p + 2, 40 + len);
 		p[9] = 6;
 		memcpy(p + 12, flow.key.saddr, 4);
 		memcpy(p + 16, flow.key.daddr, 4);
@@ -196,6 +215,8 @@ static void packet(struct sk_buff *skb, unsigned int len)
 	skb->len = ip + 20;
 	skb->transport_header = ip;
 	skb->ip_summed = CHECKSUM_UNNECESSARY;
+	skb->gso_size = len > 1460 ? 1460 : 0;
+	skb->gso_type = v6 ? SKB_GSO_TCPV6 : SKB_GSO_TCPV4;
 }
 
 static bool held(u32 chunk)
@@ -358,6 +379,9 @@ static void hinder(struct fuzz_in *in, struct sk_buff *skb, bool *inactive, bool
 	case 12:
 		fuzz_state.fail = 1U << what / 16;
 		break;
+	case 13:
+		skb->gso_size = 0;
+		break;
 	default:
 		break;
 	}
@@ -380,7 +404,7 @@ static void receive(struct fuzz_in *in)
 		return;
 	/* lengths that end at a chunk's end are the interesting ones */
 	if (len >= 0xc000)
-		len = (len % 16 + 1) * SIZE - (model.cursor ? model.off : 0) + len / 16 % 3 - 1;
+		len = (len % 80 + 1) * SIZE - (model.cursor ? model.off : 0) + len / 80 % 3 - 1;
 	packet(&skb, len);
 	clear_the_way();
 	if (!plain)
@@ -392,6 +416,8 @@ static void receive(struct fuzz_in *in)
 		want = -EPROTO;
 	else if (route)
 		want = -EHOSTUNREACH;
+	else if (skb.gso_size && skb.len + len > DEVMEM_RX_MAX_LEN)
+		want = -EMSGSIZE;
 	else
 		want = 0;
 	if (!want) {
@@ -410,6 +436,7 @@ static void receive(struct fuzz_in *in)
 	fuzz_check(err == want);
 	if (err) {
 		fuzz_check(!rx.nr_segs);
+		devmem_rx_skip(&flow, len, err);
 		model.fallback += len;
 	} else {
 		check_reserved(&rx, len, pieces);

@@ -36,7 +36,7 @@
 #include "nsdm.h"
 
 /* The hardware's limit, and that of the length fields of IP. */
-#define NSDM_GRO_LEN_MAX	65535
+#define NSDM_GRO_LEN_MAX	65535u
 
 /* MAC, IP and TCP header with all its options fit in a header buffer. */
 static_assert(ETH_HLEN + sizeof(struct ipv6hdr) + 15 * 4 <= NSDM_HDR_MAX);
@@ -133,8 +133,19 @@ static bool nsdm_gro_same_tcp(const struct sk_buff *first,
 	       !memcmp(a + 1, b + 1, a->doff * 4 - sizeof(*a));
 }
 
+/* How long may it become, from the IP header on? What comes in one super-packet may
+ * be longer already.
+ */
+static unsigned int nsdm_gro_len_max(const struct nsdm_rxq *q,
+				     const struct sk_buff *skb)
+{
+	return min(NSDM_GRO_LEN_MAX,
+		   netif_get_gro_max_size(q->nd->dev, skb) - 1);
+}
+
 /* Does @skb, of the same connection, continue what is there? */
-static bool nsdm_gro_continues(struct nsdm_gro *gro, const struct sk_buff *skb)
+static bool nsdm_gro_continues(const struct nsdm_rxq *q, struct nsdm_gro *gro,
+			       const struct sk_buff *skb)
 {
 	const struct sk_buff *first = skb_peek(&gro->packets);
 	const struct nsdm_cb *cb = NSDM_CB(skb);
@@ -151,7 +162,7 @@ static bool nsdm_gro_continues(struct nsdm_gro *gro, const struct sk_buff *skb)
 		return false;
 	if (skb_is_gso(skb) ? nsdm_gro_size(skb) != gro->size : len > gro->size)
 		return false;
-	if (cb->hdr_len - ETH_HLEN + gro->len + len > NSDM_GRO_LEN_MAX)
+	if (cb->hdr_len - ETH_HLEN + gro->len + len > nsdm_gro_len_max(q, skb))
 		return false;
 	return cb->key.family == AF_INET ? nsdm_gro_same_ip(gro, first, skb) :
 					   nsdm_gro_same_ipv6(first, skb);
@@ -323,7 +334,7 @@ void nsdm_gro_rx(struct nsdm_rxq *q, struct sk_buff *skb)
 		nsdm_rx(q, skb);
 		return;
 	}
-	if (gro && nsdm_gro_continues(gro, skb)) {
+	if (gro && nsdm_gro_continues(q, gro, skb)) {
 		nsdm_gro_add(gro, skb);
 		if (nsdm_gro_last(skb, gro->len % gro->size))
 			nsdm_gro_flush(q, gro);

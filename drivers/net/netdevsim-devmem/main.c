@@ -50,6 +50,7 @@ static void nsdm_setup(struct net_device *dev)
 				   NETDEV_XDP_ACT_NDO_XMIT_SG);
 	devmem_set_sends_netmem(dev);
 
+	netif_set_tso_max_size(dev, NSDM_TSO_MAX);
 	dev->min_mtu = ETH_MIN_MTU;
 	dev->max_mtu = ETH_MAX_MTU;
 }
@@ -179,6 +180,8 @@ static int __init nsdm_module_init(void)
 	int err;
 
 	BUILD_BUG_ON(sizeof(struct nsdm_cb) > sizeof_field(struct sk_buff, cb));
+	/* headers with all options, for the offsets in there */
+	BUILD_BUG_ON(ETH_HLEN + 2 * 15 * 4 > U8_MAX);
 	BUILD_BUG_ON(NSDM_QUEUES_MAX > BITS_PER_TYPE(u64));
 
 	err = nsdm_gpu_register();

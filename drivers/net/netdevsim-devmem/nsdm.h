@@ -52,6 +52,7 @@
 #define NSDM_RING_SIZE		1024	/* packets in a ring, if nobody says */
 #define NSDM_DELAY_MAX		16384	/* packets in the delay line of a queue */
 #define NSDM_HDR_MAX		256	/* bytes of a header buffer */
+#define NSDM_TSO_MAX		SZ_512K	/* bytes of a super-packet */
 #define NSDM_GRO_CONTEXTS	8	/* of a queue */
 #define NSDM_RX_PAGE_MAX	SZ_2M	/* bytes of a page of an rx queue */
 #define NSDM_HDS_THRESH_MAX	1024	/* bytes of a packet that stays whole */
@@ -73,17 +74,18 @@ enum nsdm_rss_flow {
 /**
  * struct nsdm_cb - what the parser found, in the cb of a skb on the wire
  * @key: addresses; for whole TCP and UDP packets ports too
+ * @l4_len: TCP or UDP header and payload, by the length field of IP; if it is too
+ *	long for that, by its own length
  * @l4_off: from the MAC header to the TCP or UDP header, 0: there is none
  * @hdr_len: from the MAC header to the end of the TCP or UDP header
- * @l4_len: TCP or UDP header and payload, by the length field of IP
  * @flags: NSDM_PKT_*
  * @proto: protocol or next header field of IP
  */
 struct nsdm_cb {
 	struct devmem_flow_key key;
-	u16 l4_off;
-	u16 hdr_len;
-	u16 l4_len;
+	u32 l4_len;
+	u8 l4_off;
+	u8 hdr_len;
 	u8 flags;
 	u8 proto;
 };
@@ -409,6 +411,7 @@ void nsdm_gro_flush_all(struct nsdm_rxq *q);
 
 /* rx.c */
 bool nsdm_csum_good(const struct sk_buff *wire, const struct nsdm_cb *cb);
+bool nsdm_rx_takes(struct nsdm_rxq *q, const struct sk_buff *wire);
 void nsdm_rx(struct nsdm_rxq *q, struct sk_buff *wire);
 
 /* xdp.c */

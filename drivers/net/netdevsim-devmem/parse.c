@@ -51,6 +51,19 @@ static void nsdm_parse_l4(struct sk_buff *skb, u8 proto, unsigned int off,
 	cb->hdr_len = off + hdr_len;
 }
 
+/* What a length field of IP says of the packet from @off on. A super-packet may be
+ * too long for it, which is 0 then: what each segment has there the hardware will
+ * know. No other packet is as long as it likes.
+ */
+static unsigned int nsdm_parse_len(const struct sk_buff *skb, unsigned int off,
+				   __be16 field)
+{
+	if (!field && skb->len > off + IP_MAX_MTU && skb_is_gso(skb) &&
+	    skb_is_gso_tcp(skb))
+		return skb->len - off;
+	return ntohs(field);
+}
+
 static void nsdm_parse_ipv4(struct sk_buff *skb)
 {
 	struct nsdm_cb *cb = NSDM_CB(skb);
@@ -62,7 +75,7 @@ static void nsdm_parse_ipv4(struct sk_buff *skb)
 	if (!ip || ip->version != 4 || ip->ihl < 5)
 		return;
 	ihl = ip->ihl * 4;
-	len = ntohs(ip->tot_len);
+	len = nsdm_parse_len(skb, ETH_HLEN, ip->tot_len);
 	if (len < ihl || ETH_HLEN + len > skb->len)
 		return;
 
@@ -88,7 +101,7 @@ static void nsdm_parse_ipv6(struct sk_buff *skb)
 	ip = skb_header_pointer(skb, ETH_HLEN, sizeof(buf), &buf);
 	if (!ip || ip->version != 6)
 		return;
-	len = ntohs(ip->payload_len);
+	len = nsdm_parse_len(skb, ETH_HLEN + sizeof(*ip), ip->payload_len);
 	if (ETH_HLEN + sizeof(*ip) + len > skb->len)
 		return;
 

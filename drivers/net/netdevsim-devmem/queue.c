@@ -2,7 +2,8 @@
 /*
  * Queues: the wire between a tx queue of one end and an rx queue of the other,
  * and the NAPI poll that empties it. Owns when a packet is received and how a
- * full wire holds the sender back. Knows nothing of headers.
+ * full wire holds the sender back. Knows nothing of headers, but for the one that
+ * is not on a wire.
  *
  * A wire that is full stops the tx queue that filled it:
  *
@@ -261,6 +262,12 @@ netdev_tx_t nsdm_start_xmit(struct sk_buff *skb, struct net_device *dev)
 		return NETDEV_TX_OK;
 	}
 
+	if (unlikely(devmem_ipv6_big_to_wire(skb))) {
+		nsdm_tx_count(txq, NSDM_TX_DROP_NOMEM);
+		dev_kfree_skb_any(skb);
+		return NETDEV_TX_OK;
+	}
+
 	skb_tx_timestamp(skb);
 
 	/* On the wire it keeps nothing of this device or its namespace except
@@ -376,7 +383,7 @@ static int nsdm_poll(struct napi_struct *napi, int budget)
 	taken = nsdm_wire_take(q, want);
 	gro = READ_ONCE(q->nd->gro);
 	while (done < budget && (skb = __skb_dequeue(&q->ready))) {
-		if (skb_is_gso(skb) && !gro) {
+		if (skb_is_gso(skb) && (!gro || !nsdm_rx_takes(q, skb))) {
 			nsdm_segment(q, skb, &segs);
 			skb_queue_splice_init(&segs, &q->ready);
 			continue;

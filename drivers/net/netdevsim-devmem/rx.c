@@ -5,7 +5,8 @@
  * goes to the receiver's host memory or, if a rule says so, to device memory;
  * checksums are verified. With an XDP program all goes to memory of its kind
  * instead, and it has the first word. A super-packet stays one packet: so does
- * hardware GRO hand it up. Knows nothing of how the packet got here.
+ * hardware GRO hand it up; one that is too long for that comes in segments. Knows
+ * nothing of how the packet got here.
  *
  * The skb on the wire is the sender's: it is read, never changed, never handed
  * up, and freed when it has been copied.
@@ -211,51 +212,102 @@ static enum nsdm_rx_stat nsdm_rx_fallback(int err)
 	}
 }
 
+/* The rule of the packet's connection, NULL: none. A rule is for this device, not
+ * for a VLAN upon it. RCU read side.
+ */
+static struct nsdm_rule *nsdm_rx_rule(const struct nsdm_rxq *q,
+				      const struct sk_buff *wire)
+{
+	const struct nsdm_cb *cb = NSDM_CB(wire);
+
+	if (!(cb->flags & NSDM_PKT_TCP) || skb_vlan_tag_present(wire))
+		return NULL;
+	return nsdm_rule_find(q->nd, &cb->key);
+}
+
+/* IPv6 has no room for its length. */
+static bool nsdm_rx_ipv6_big(const struct sk_buff *wire)
+{
+	return NSDM_CB(wire)->key.family == AF_INET6 &&
+	       wire->len > ETH_HLEN + sizeof(struct ipv6hdr) + IPV6_MAXPLEN;
+}
+
+/* Can it go to host memory as it is? A super-packet must not be as long as GRO's
+ * would not be; a long one must be TCP by its headers; and the pages of an skb must
+ * have room for it, the first of which may be nearly full. What hardware GRO has put
+ * together, a frag list, is short enough.
+ */
+static bool nsdm_rx_host_takes(const struct nsdm_rxq *q,
+			       const struct sk_buff *wire)
+{
+	const struct net_device *dev = q->nd->dev;
+
+	if (!skb_is_gso(wire) || skb_has_frag_list(wire))
+		return true;
+	if (wire->len - ETH_HLEN >= netif_get_gro_max_size(dev, wire))
+		return false;
+	if (likely(wire->len <= ETH_HLEN + IP_MAX_MTU))
+		return true;
+	return NSDM_CB(wire)->flags & NSDM_PKT_TCP &&
+	       wire->len <= (MAX_SKB_FRAGS - 1) * q->mem.page_size +
+			    SMP_CACHE_BYTES &&
+	       (!nsdm_rx_ipv6_big(wire) ||
+		devmem_ipv6_may_be_big(dev, NET_SKB_PAD));
+}
+
+/* May the super-packet be received as it is? If it is placed: net/devmem will tell.
+ * RCU read side.
+ */
+bool nsdm_rx_takes(struct nsdm_rxq *q, const struct sk_buff *wire)
+{
+	struct nsdm_rule *rule;
+
+	if (likely(nsdm_rx_host_takes(q, wire)))
+		return true;
+	rule = nsdm_rx_rule(q, wire);
+	return rule && rule->queue == q->index;
+}
+
 /* Payload to device memory, if a rule says so and the packet is one that may
- * be placed. False: to host memory with it. RCU read side.
+ * be placed. False: to host memory with it, or in segments, each of which comes
+ * here and is counted. RCU read side.
  */
 static bool nsdm_rx_place(struct nsdm_rxq *q, struct sk_buff *skb,
 			  const struct sk_buff *wire, const struct nsdm_cb *cb)
 {
+	enum nsdm_rx_stat stat = NSDM_RX_FALLBACK_PACKET;
+	struct nsdm_rule *rule = nsdm_rx_rule(q, wire);
 	unsigned int len = wire->len - cb->hdr_len;
-	struct nsdm_rule *rule;
-	int err;
+	int err = 0;
 
-	/* a rule is for this device, not for a VLAN upon it */
-	if (!(cb->flags & NSDM_PKT_TCP) || skb_vlan_tag_present(wire))
-		return false;
-	rule = nsdm_rule_find(q->nd, &cb->key);
 	if (!rule)
 		return false;
 	if (rule->queue != q->index) {
 		/* on the wire already when the rule came */
-		nsdm_rx_count(q, NSDM_RX_STRAYS, 1);
-		return false;
-	}
-	if (skb->pkt_type != PACKET_HOST || nsdm_rx_csum_wrong(q, skb)) {
+		stat = NSDM_RX_STRAYS;
+	} else if (skb->pkt_type != PACKET_HOST || nsdm_rx_csum_wrong(q, skb)) {
 		/* the stack will drop it */
-		nsdm_rx_count(q, NSDM_RX_FALLBACK_PACKET, 1);
-		return false;
-	}
-	if (!(cb->flags & NSDM_PKT_PLAIN)) {
-		devmem_rx_skip(rule->flow, len);
-		nsdm_rx_count(q, NSDM_RX_FALLBACK_PACKET, 1);
-		return false;
+	} else if (!(cb->flags & NSDM_PKT_PLAIN)) {
+		err = -EPROTO;
+	} else {
+		err = devmem_rx_reserve(rule->flow, skb, len, &q->rx);
+		if (!err && nsdm_dma_write(q->nd, &q->rx, wire, cb->hdr_len)) {
+			devmem_rx_commit(&q->rx, skb);
+			nsdm_rx_count_packet(q, NSDM_RX_PLACED_PACKETS, len);
+			return true;
+		}
+		if (err)
+			stat = nsdm_rx_fallback(err);
+		else
+			devmem_rx_abort(&q->rx);
 	}
 
-	err = devmem_rx_reserve(rule->flow, skb, len, &q->rx);
-	if (err) {
-		nsdm_rx_count(q, nsdm_rx_fallback(err), 1);
-		return false;
+	if (nsdm_rx_host_takes(q, wire)) {
+		if (err)
+			devmem_rx_skip(rule->flow, len, err);
+		nsdm_rx_count(q, stat, 1);
 	}
-	if (!nsdm_dma_write(q->nd, &q->rx, wire, cb->hdr_len)) {
-		devmem_rx_abort(&q->rx);
-		nsdm_rx_count(q, NSDM_RX_FALLBACK_PACKET, 1);
-		return false;
-	}
-	devmem_rx_commit(&q->rx, skb);
-	nsdm_rx_count_packet(q, NSDM_RX_PLACED_PACKETS, len);
-	return true;
+	return false;
 }
 
 /* The short way: a segment that continues what net/devmem has of its connection
@@ -386,13 +438,25 @@ static void nsdm_rx_up(struct nsdm_rxq *q, struct sk_buff *skb)
 	q->spare = skb;
 }
 
+/* A super-packet that nobody takes as one: in segments. */
+static void nsdm_rx_segments(struct nsdm_rxq *q, struct sk_buff *wire)
+{
+	struct sk_buff_head segs;
+	struct sk_buff *seg;
+
+	__skb_queue_head_init(&segs);
+	nsdm_segment(q, wire, &segs);
+	while ((seg = __skb_dequeue(&segs)))
+		nsdm_rx(q, seg);
+}
+
 /* The long way: a new skb. Not inline, so that the short way keeps its small frame. */
 static noinline void nsdm_rx_skb(struct nsdm_rxq *q, struct sk_buff *wire)
 {
 	struct bpf_prog *prog = rcu_dereference(q->nd->xdp_prog);
 	struct nsdm_cb *cb = NSDM_CB(wire);
 	struct sk_buff *skb = NULL;
-	bool csum_wrong = false;
+	bool csum_wrong = false, placed;
 	unsigned int hdr_len;
 
 	if (unlikely(prog && skb_is_gso(wire)))
@@ -420,7 +484,13 @@ static noinline void nsdm_rx_skb(struct nsdm_rxq *q, struct sk_buff *wire)
 		kfree_skb(skb);
 		goto drop;
 	}
-	if (hdr_len < wire->len && !nsdm_rx_place(q, skb, wire, cb) &&
+	placed = hdr_len < wire->len && nsdm_rx_place(q, skb, wire, cb);
+	if (unlikely(!placed && !nsdm_rx_host_takes(q, wire))) {
+		kfree_skb(skb);
+		nsdm_rx_segments(q, wire);
+		return;
+	}
+	if (hdr_len < wire->len && !placed &&
 	    unlikely(!nsdm_rx_pool(q, skb, wire, hdr_len)))
 		goto drop_nomem;
 
@@ -455,6 +525,9 @@ static noinline void nsdm_rx_skb(struct nsdm_rxq *q, struct sk_buff *wire)
 				      nsdm_wire_packets(wire),
 				      nsdm_wire_bytes(wire));
 	}
+	if (unlikely(!placed && nsdm_rx_ipv6_big(wire)))
+		devmem_ipv6_make_big(&q->napi, skb, wire->len - ETH_HLEN -
+						    sizeof(struct ipv6hdr));
 	consume_skb(wire);
 	nsdm_rx_up(q, skb);
 	return;

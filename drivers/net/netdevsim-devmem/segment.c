@@ -2,8 +2,8 @@
 /*
  * Segmentation: from a super-packet of the sender's TSO to the packets that are
  * on the wire. The fake hardware does it late, where somebody must see single
- * packets: a receiver without hardware GRO, or a bad wire. Owns no packet and no
- * state. Knows nothing of what becomes of them.
+ * packets: a receiver without hardware GRO, one that takes none so long, or a bad
+ * wire. Owns no packet and no state. Knows nothing of what becomes of them.
  */
 #include <linux/netdevice.h>
 #include <net/gso.h>

@@ -27,6 +27,8 @@ struct sk_buff {
 	u32 hash;
 	int hash_type;
 	unsigned int gso_segs;
+	unsigned int gso_size;
+	unsigned int gso_type;
 	char cb[48] __attribute__((aligned(8)));
 };
 
@@ -35,6 +37,10 @@ struct sk_buff_head {
 };
 
 #define skb_shinfo(skb)		(skb)
+#define SKB_GSO_TCPV4		BIT(0)
+#define SKB_GSO_UDP		BIT(1)
+#define SKB_GSO_TCPV6		BIT(4)
+#define IP_MAX_MTU		0xffffu
 #define CHECKSUM_NONE		0
 #define CHECKSUM_UNNECESSARY	1
 #define CHECKSUM_COMPLETE	2
@@ -61,6 +67,16 @@ static inline void skb_clear_hash(struct sk_buff *skb)
 static inline unsigned int skb_headlen(const struct sk_buff *skb)
 {
 	return skb->len - skb->data_len;
+}
+
+static inline bool skb_is_gso(const struct sk_buff *skb)
+{
+	return skb->gso_size;
+}
+
+static inline bool skb_is_gso_tcp(const struct sk_buff *skb)
+{
+	return skb->gso_type & (SKB_GSO_TCPV4 | SKB_GSO_TCPV6);
 }
 
 static inline bool skb_is_nonlinear(const struct sk_buff *skb)
