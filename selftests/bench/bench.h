@@ -36,7 +36,8 @@ enum give_back { GIVE_RANGES, GIVE_COLLECTED, GIVE_128, GIVE_SINGLE };
  * @number: of the first repeat, by which the host finds the counters
  * @what: a stream, or giving tokens back alone, binding, attaching
  * @who: name of the contender
- * @segment: bytes of payload on the wire, 65536: super-packets
+ * @segment: bytes of payload on the wire, 65536 or more: super-packets
+ *	of up to so many
  * @mss: TCP_MAXSEG of super-packets, 0: what the MTU gives
  * @page: bytes of a buffer of the receive queue, for host memory
  * @chunk: bytes of a chunk or page of the binding

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "../common.h"
+#include "../common_ctl.h"
 #include "bench.h"
 
 #define SUPER_PACKET	65536
@@ -80,6 +81,15 @@ static void set_mtu(unsigned int mtu)
 	must_cmd("ip -n %s link set nsd1 mtu %u", NS_NAME(SENDER), mtu);
 }
 
+/* The receiver's stack takes what the sender's makes. */
+static void set_big(unsigned int size)
+{
+	env_enter(SENDER);
+	check_eq(ctl_gso_max("nsd1", size), 0);
+	env_sysctl(SENDER, "ipv4/tcp_tso_rtt_log", "31");
+	check_eq(ctl_gro_max("nsd0", size), 0);
+}
+
 /* With super-packets the NICs do TSO and hardware GRO. With segments they do
  * neither: each is a packet on the wire, and what the stack makes of them is its
  * own doing.
@@ -87,7 +97,7 @@ static void set_mtu(unsigned int mtu)
 static void set_segment(const struct params *p)
 {
 	unsigned int headers = p->family == 6 ? HEADERS_6 : HEADERS_4;
-	bool super = p->segment == SUPER_PACKET;
+	bool super = p->segment >= SUPER_PACKET;
 
 	if (!super || p->mss)
 		set_mtu((super ? p->mss : p->segment) + headers);
@@ -95,6 +105,8 @@ static void set_segment(const struct params *p)
 	must_cmd("ethtool -K nsd1 tso %s", super ? "on" : "off");
 	env_enter(RECEIVER);
 	must_cmd("ethtool -K nsd0 rx-gro-hw %s", super ? "on" : "off");
+	if (p->segment > SUPER_PACKET)
+		set_big(p->segment);
 }
 
 static void set_page(unsigned int page)
@@ -104,6 +116,7 @@ static void set_page(unsigned int page)
 	must_cmd("ip link set nsd0 down");
 	must_cmd("ethtool -G nsd0 rx-buf-len %u", page);
 	must_cmd("ip link set nsd0 up");
+	must_cmd("ip addr replace %s/64 dev nsd0 nodad", ADDR6(RECEIVER));
 }
 
 /* What has to wait at the sender, for room on the wire or because TCP thinks that it

@@ -45,6 +45,15 @@ def ipv6():
         yield {**case, "family": 6}
 
 
+def big():
+    for family in (4, 6):
+        stream = {"segment": 262144, "family": family}
+        for page in (4096, 65536):
+            yield {"who": "recv+copy", "page": page, **stream}
+        for chunk in (65536, 2 << 20):
+            yield {**OURS, "chunk": chunk, **stream}
+
+
 def flows():
     for case in ({"who": "recv+copy"}, KERNEL, OURS, RING):
         for number in (1, 64, 1024):
@@ -76,6 +85,7 @@ GROUPS = {
     "sizes": ("by size of segment", sizes),
     "zerocopy": ("segments of 4,096 bytes, in super-packets of whole pages", zerocopy),
     "ipv6": ("super-packets, IPv6", ipv6),
+    "big": ("super-packets of up to 256 KiB", big),
     "flows": ("by number of connections, a buffer of 256 MiB", flows),
     "held": ("by percentage of a buffer of 64 MiB that the reader keeps", held),
     "tokens": ("giving tokens back, alone", tokens),
@@ -212,6 +222,7 @@ def variable(case):
     params = case["params"]
     return {"sizes": size(params["segment"]), "zerocopy": size(params["mss"]),
             "ipv6": f"IPv{params['family']}", "flows": f"{params['flows']:,}",
+            "big": f"IPv{params['family']}",
             "held": f"{params['held']} %", "tokens": params["give"],
             "setup": params["what"]}[case["group"]]
 
@@ -300,6 +311,10 @@ def goals(cases):
             ("segments of 1,448, to kernel devmem 4K", 1448, "kernel devmem", 4096, 0.20)):
         yield (text, find(cases, "sizes", ours, segment=segment),
                find(cases, "sizes", who, segment=segment, page=page), most)
+    for family in (4, 6):
+        yield (f"packets of 256 KiB, IPv{family}, to recv+copy 64K",
+               find(cases, "big", ours, family=family),
+               find(cases, "big", "recv+copy", family=family, page=65536), 0.25)
     yield ("1,024 connections, to one", find(cases, "flows", ours, flows=1024),
            find(cases, "flows", ours, flows=1), 1.2)
     yield ("90 % of the buffer held, to none", find(cases, "held", ours, held=90),
