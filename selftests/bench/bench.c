@@ -122,6 +122,7 @@ static void connect_all(const struct params *p, const struct contender *who)
 	struct conn_opts opts = {
 		.family = p->family == 6 ? AF_INET6 : AF_INET,
 		.rcvbuf = RCVBUF,
+		.sport = p->beside ? BESIDE_PORT : 0,
 	};
 	struct epoll_event event = { .events = EPOLLIN };
 	int lowat = (int)p->lowat;
@@ -147,7 +148,7 @@ static void start_sender(const struct params *p)
 
 	for (i = 0; i < p->flows; i++)
 		socks[i] = conns[i].tx;
-	sender_start(socks, p->flows, p->lowat);
+	sender_start(socks, p->flows, p->lowat, CPU_SENDER);
 }
 
 static void receive(const struct params *p, const struct contender *who, uint64_t bytes,
@@ -171,19 +172,21 @@ static void receive(const struct params *p, const struct contender *who, uint64_
 static void measure_once(const struct params *p, const struct contender *who,
 			 unsigned int number)
 {
-	uint64_t packets = network_packets();
+	uint64_t packets = network_packets(), beside = beside_bytes();
 	struct figures f = {};
 
 	mark(MARK_BEGIN, number);
 	receive(p, who, p->mib * MIB, &f);
 	mark(MARK_FINISH, number);
 	packets = network_packets() - packets;
+	beside = beside_bytes() - beside;
 	printf("@ {\"number\": %u, \"bytes\": %llu, \"placed\": %llu, \"touched\": %llu, "
-	       "\"calls\": %llu, \"pieces\": %llu, \"tokens\": %llu, \"packets\": %llu}\n",
+	       "\"calls\": %llu, \"pieces\": %llu, \"tokens\": %llu, \"packets\": %llu, "
+	       "\"beside\": %llu}\n",
 	       number, (unsigned long long)f.bytes, (unsigned long long)f.placed,
 	       (unsigned long long)f.touched, (unsigned long long)f.calls,
 	       (unsigned long long)f.pieces, (unsigned long long)f.tokens,
-	       (unsigned long long)packets);
+	       (unsigned long long)packets, (unsigned long long)beside);
 	fflush(stdout);
 }
 
@@ -234,6 +237,8 @@ static void measure_stream(const struct params *p, const struct contender *who)
 	connect_all(p, who);
 	for (i = 0; who->attach && i < p->flows; i++)
 		who->attach(p, i, conns[i].rx);
+	if (p->beside > BESIDE_NOBODY)
+		beside_start(p, who);
 	pin(0, CPU_RECEIVER);
 	start_sender(p);
 	receive(p, who, warm_up(p), &warm);
@@ -286,6 +291,7 @@ static unsigned int word(const char *value, const char * const *words, unsigned 
 static void set_param(const char *text)
 {
 	static const char * const gives[] = { "ranges", "collected", "128", "single" };
+	static const char * const besides[] = { "", "nobody", "shares", "own" };
 	static const char * const subjects[] = { "stream", "tokens", "bind", "attach" };
 	static const struct {
 		const char *name;
@@ -308,6 +314,8 @@ static void set_param(const char *text)
 		snprintf(params.who, sizeof(params.who), "%s", value + 1);
 	if (!strncmp(text, "give=", 5))
 		params.give = (enum give_back)word(value + 1, gives, ARRAY_SIZE(gives));
+	if (!strncmp(text, "beside=", 7))
+		params.beside = (enum beside)word(value + 1, besides, ARRAY_SIZE(besides));
 	if (!strncmp(text, "what=", 5))
 		params.what = (enum what)word(value + 1, subjects,
 							ARRAY_SIZE(subjects));

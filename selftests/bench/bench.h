@@ -6,6 +6,7 @@
  *	bench.c		main(): parameters, the measured stretch, the report
  *	network.c	the pair of NICs as the parameters want them, who runs where
  *	sender.c	the other end of all connections
+ *	beside.c	another connection, on a queue and a CPU of its own
  *	host.c		contenders that receive into host memory
  *	placed.c	contenders that receive into a dma-buf
  *	ring.c		net/devmem through io_uring
@@ -21,11 +22,14 @@
 
 #define CPU_RECEIVER	0
 #define CPU_SENDER	1
+#define CPU_BESIDE	2	/* receives on another queue, */
+#define CPU_BESIDE_SENDER 3	/* and who sends to it */
 
 #define FLOWS_MAX	1024
 #define CALL_MAX	(1U << 20)	/* bytes that one call asks for */
 
 enum what { WHAT_STREAM, WHAT_TOKENS, WHAT_BIND, WHAT_ATTACH };
+enum beside { BESIDE_NOT, BESIDE_NOBODY, BESIDE_SHARES, BESIDE_OWN };
 /* How tokens go back: the range that the reader knows it holds; one by one to libdevmem,
  * which makes ranges of them; 128 ranges of one for each call; one for each call.
  */
@@ -50,6 +54,9 @@ enum give_back { GIVE_RANGES, GIVE_COLLECTED, GIVE_128, GIVE_SINGLE };
  * @repeats: how often
  * @usecs: the NIC waits so long for more packets before it interrupts
  * @family: 4 or 6
+ * @beside: who else receives, for guests of four CPUs: nobody, somebody on another
+ *	queue of the binding, or of a binding of its own
+ * @queue: of the binding, the first
  */
 struct params {
 	unsigned int number;
@@ -68,6 +75,8 @@ struct params {
 	unsigned int repeats;
 	unsigned int usecs;
 	unsigned int family;
+	enum beside beside;
+	uint32_t queue;
 };
 
 /**
@@ -114,7 +123,15 @@ void pin(int pid, int cpu);
 uint64_t network_packets(void);
 
 /* sender.c */
-void sender_start(const int *socks, unsigned int nr, size_t turn);
+void sender_start(const int *socks, unsigned int nr, size_t turn, int cpu);
+
+/* beside.c */
+#define BESIDE_PORT	40000	/* of the sender's side; the one beside has the next */
+
+/* It receives for as long as this process lives. Returns when it has warmed up. */
+void beside_start(const struct params *p, const struct contender *who);
+/* How much it has received. */
+uint64_t beside_bytes(void);
 
 /* host.c */
 extern const struct contender host_recv, host_copy, host_zerocopy;

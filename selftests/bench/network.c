@@ -28,39 +28,52 @@ void pin(int pid, int cpu)
 	must(sched_setaffinity(pid, sizeof(set), &set));
 }
 
-static bool starts_with(int pid, const char *want)
+/* The number of the NAPI that the thread @pid polls, 0: it is not one of @dev. They
+ * are numbered as the queues are opened.
+ */
+static unsigned int napi_number(int pid, const char *dev)
 {
-	char path[64], name[64] = "";
+	char path[64], want[32], name[64] = "";
+	size_t n;
 	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return false;
+		return 0;
 	if (read(fd, name, sizeof(name) - 1) < 0)
 		name[0] = 0;
 	close(fd);
-	return !strncmp(name, want, strlen(want));
+	snprintf(want, sizeof(want), "napi/%s-", dev);
+	n = strlen(want);
+	return strncmp(name, want, n) ? 0 : (unsigned int)strtoul(name + n, NULL, 10);
 }
 
-static void pin_threads(enum side side, int cpu)
+/* The poll of the first queue runs on @cpu, that of a second one on @beside. */
+static void pin_threads(enum side side, int cpu, int beside)
 {
-	unsigned int found = 0;
+	unsigned int number, first = 0;
 	struct dirent *entry;
-	char want[32];
+	int pid, found = 0;
 	DIR *proc;
-	int pid;
 
-	snprintf(want, sizeof(want), "napi/%s-", DEV_NAME(side));
 	proc = opendir("/proc");
 	if (!proc)
 		fail("/proc: %s", strerror(errno));
 	while ((entry = readdir(proc))) {
 		pid = atoi(entry->d_name);
-		if (pid <= 0 || !starts_with(pid, want))
+		number = pid > 0 ? napi_number(pid, DEV_NAME(side)) : 0;
+		if (!number)
 			continue;
-		pin(pid, cpu);
-		found++;
+		if (!first || number < first) {
+			if (found)
+				pin(found, beside);
+			first = number;
+			found = pid;
+			pin(pid, cpu);
+		} else {
+			pin(pid, beside);
+		}
 	}
 	closedir(proc);
 	check_cmp(found, >, 0);
@@ -71,8 +84,8 @@ void network_pin(void)
 {
 	check_eq(env_sysfs_write(RECEIVER, "threaded", "1"), 0);
 	check_eq(env_sysfs_write(SENDER, "threaded", "1"), 0);
-	pin_threads(RECEIVER, CPU_RECEIVER);
-	pin_threads(SENDER, CPU_SENDER);
+	pin_threads(RECEIVER, CPU_RECEIVER, CPU_BESIDE);
+	pin_threads(SENDER, CPU_SENDER, CPU_BESIDE_SENDER);
 }
 
 static void set_mtu(unsigned int mtu)
@@ -123,7 +136,7 @@ static void set_page(unsigned int page)
  * has enough there, is sent by who makes room: the receiver's CPU, with this NIC. So
  * nothing waits.
  */
-static void set_sender(void)
+static void set_sender(const struct params *p)
 {
 	env_sysctl(SENDER, "ipv4/tcp_pacing_ss_ratio", "1000");
 	env_sysctl(SENDER, "ipv4/tcp_pacing_ca_ratio", "1000");
@@ -137,15 +150,47 @@ static void set_sender(void)
 	must_cmd("ethtool -G nsd0 rx 4096 tx 4096");
 	check_eq(env_sysfs_write(SENDER, "queues/tx-0/byte_queue_limits/limit_min",
 				 "1000000000"), 0);
+	if (p->beside)
+		check_eq(env_sysfs_write(SENDER, "queues/tx-1/byte_queue_limits/limit_min",
+					 "1000000000"), 0);
+}
+
+static void set_xps(enum side side, unsigned int queue, int cpu)
+{
+	char name[32], mask[16];
+
+	snprintf(name, sizeof(name), "queues/tx-%u/xps_cpus", queue);
+	snprintf(mask, sizeof(mask), "%x", 1U << cpu);
+	check_eq(env_sysfs_write(side, name, mask), 0);
+}
+
+/* Two of everything: who sends on a CPU has a queue for that, and acknowledgments
+ * come back to the CPU that has sent.
+ */
+static void set_beside(void)
+{
+	unsigned int i;
+
+	set_xps(RECEIVER, 0, CPU_RECEIVER);
+	set_xps(RECEIVER, 1, CPU_BESIDE);
+	set_xps(SENDER, 0, CPU_SENDER);
+	set_xps(SENDER, 1, CPU_BESIDE_SENDER);
+	env_enter(SENDER);
+	for (i = 0; i < 2; i++)
+		must_cmd("ethtool -N nsd1 flow-type tcp4 dst-port %u action %u",
+			 BESIDE_PORT + i, i);
+	env_enter(RECEIVER);
 }
 
 void network_setup(const struct params *p)
 {
-	env_setup(1);
+	env_setup(p->beside ? 2 : 1);
 	set_segment(p);
 	set_page(p->page);
-	set_sender();
+	set_sender(p);
 	must_cmd("ethtool -C nsd0 rx-usecs %u", p->usecs);
+	if (p->beside)
+		set_beside();
 }
 
 uint64_t network_packets(void)

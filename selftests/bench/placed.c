@@ -47,10 +47,11 @@ static void prepare_flows(const struct params *p)
 
 static void prepare_devmem(const struct params *p)
 {
-	const uint32_t queue = 0;
+	const uint32_t queues[] = { p->queue, p->queue + 1 };
 
 	prepare_flows(p);
-	bind_queues(&binding, DEVMEM_BUF_GPU, p->buffer, p->chunk, &queue, 1);
+	bind_queues(&binding, DEVMEM_BUF_GPU, p->buffer, p->chunk, queues,
+		    p->beside == BESIDE_SHARES ? 2 : 1);
 }
 
 static void prepare_kernel(const struct params *p)

@@ -32,13 +32,13 @@ static void send_for_ever(const int *socks, unsigned int nr, size_t turn)
 	_exit(1);
 }
 
-void sender_start(const int *socks, unsigned int nr, size_t turn)
+void sender_start(const int *socks, unsigned int nr, size_t turn, int cpu)
 {
 	pid_t pid = must(fork());
 
 	if (pid)
 		return;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	pin(0, CPU_SENDER);
+	pin(0, cpu);
 	send_for_ever(socks, nr, turn);
 }

@@ -14,7 +14,7 @@ OUT = "build/bench"
 # What every measurement has unless it says otherwise.
 DEFAULT = {"what": "stream", "segment": 65536, "mss": 0, "page": 4096, "chunk": 65536,
            "buffer": 64 << 20, "flows": 1, "lowat": 1 << 20, "held": 0, "give": "collected",
-           "mib": 256, "usecs": 100, "family": 4}
+           "mib": 256, "usecs": 100, "family": 4, "beside": ""}
 KERNEL = {"who": "kernel devmem", "chunk": 4096}
 OURS = {"who": "net/devmem"}
 RING = {"who": "net/devmem io_uring"}
@@ -74,6 +74,13 @@ def tokens():
             yield {**case, "what": "tokens", "give": give, "held": 60, "mib": 32}
 
 
+def queues():
+    # The clock counts instructions of all CPUs, so an interrupt comes after fewer
+    # packets the more of them are busy. Not if it waits for all that TCP lets out.
+    for beside in ("nobody", "shares", "own"):
+        yield {**OURS, "beside": beside, "buffer": 128 << 20, "usecs": 4000, "mib": 128}
+
+
 def setup():
     yield {**KERNEL, "what": "bind"}
     for chunk in (4096, 65536, 2 << 20):
@@ -87,6 +94,8 @@ GROUPS = {
     "ipv6": ("super-packets, IPv6", ipv6),
     "big": ("super-packets of up to 256 KiB", big),
     "flows": ("by number of connections, a buffer of 256 MiB", flows),
+    "queues": ("beside a connection on another queue and CPU: nobody, one that shares the binding "
+               "or has\nits own; the NIC interrupts after 4 ms", queues),
     "held": ("by percentage of a buffer of 64 MiB that the reader keeps", held),
     "tokens": ("giving tokens back, alone", tokens),
     "setup": ("bind 512 MiB, attach a connection", setup),
@@ -136,7 +145,7 @@ class Results:
         self.flags = ""
         self.now = None
         self.said = {}
-        self.symbols = []
+        self.symbols = {}       # of each guest, by its number of CPUs
 
     def feed(self, line):
         """Returns the case that begins."""
@@ -147,7 +156,7 @@ class Results:
             self.flags = line.partition(": ")[2]
         elif line.startswith("@@ symbol "):
             _, _, address, name = line.split()
-            self.symbols.append((int(address, 16), name))
+            self.symbols.setdefault(cpus(self.now), []).append((int(address, 16), name))
         elif line.startswith("@ "):
             said = json.loads(line[2:])
             if "number" in said:
@@ -156,9 +165,11 @@ class Results:
             self.now["error"] = line[2:]
         return None
 
-    def read_counts(self, path):
-        with open(path, encoding="utf-8") as f:
-            counts = {count["number"]: count for count in map(json.loads, f)}
+    def read_counts(self, paths):
+        counts = {}
+        for path in paths:
+            with open(path, encoding="utf-8") as f:
+                counts.update((count["number"], count) for count in map(json.loads, f))
         for case in self.cases.values():
             for number in range(case["number"], case["number"] + REPEATS):
                 said = self.said.get(number)
@@ -187,6 +198,7 @@ def figures(said, count):
     result.update(mib=mib, per_mib=total / mib, per_packet=total / max(said["packets"], 1),
                   packets=said["packets"], calls_per_mib=said["calls"] / mib,
                   touched_per_mib=said["touched"] / mib, placed=said["placed"] / said["bytes"],
+                  beside=said["beside"] / said["bytes"],
                   pieces_per_mib=said["pieces"] / mib, user_per_mib=cpu["user"] / mib)
     return result
 
@@ -224,7 +236,12 @@ def variable(case):
             "ipv6": f"IPv{params['family']}", "flows": f"{params['flows']:,}",
             "big": f"IPv{params['family']}",
             "held": f"{params['held']} %", "tokens": params["give"],
-            "setup": params["what"]}[case["group"]]
+            "queues": params["beside"], "setup": params["what"]}[case["group"]]
+
+
+def cpus(case):
+    """Of the guest that it needs."""
+    return 4 if case["params"]["beside"] else 2
 
 
 def label(case):
@@ -321,6 +338,10 @@ def goals(cases):
            find(cases, "held", ours, held=0), 1.1)
     yield ("a token given back in ranges, instructions",
            find(cases, "tokens", ours, give="ranges"), 1, 50)
+    for beside in ("shares", "own"):
+        yield (f"beside another queue ({beside}), to nobody",
+               find(cases, "queues", ours, beside=beside),
+               find(cases, "queues", ours, beside="nobody"), 1.05)
     calls = [case["figures"]["calls_per_mib"] for case in cases
              if case["group"] == "sizes" and "figures" in case and
              case["params"]["who"] == ours and case["params"]["segment"] == 65536]
@@ -377,7 +398,9 @@ def write(cases, kernel, emulator, path):
 
 def profile(cases, path, symbols):
     """Of the first repeat of each stream: functions and instructions for each MiB."""
-    found = bench_profile.read(path, symbols)
+    found = {}
+    for number, names in symbols.items():
+        found.update(bench_profile.read(f"{path}-{number}", names))
     for case in cases:
         if "figures" in case and "mib" in case["repeats"][0] and case["number"] in found:
             yield f"\n  {variable(case):9} {name_of(case)}, instructions per MiB"
