@@ -17,8 +17,8 @@ FUZZ_BINS := $(patsubst selftests/fuzz/vm/%.c,$(S_DIR)/%,$(FUZZ_SRCS))
 TEST_SCRIPTS := $(patsubst selftests/%,$(S_DIR)/%,$(wildcard selftests/*.sh))
 TEST_LIBS := -lmnl -luring -lpthread
 B_DIR := build/bench
-COUNT_SRC := selftests/bench/count.c
-BENCH_OBJS := $(patsubst %.c,build/obj/%.o,$(filter-out $(COUNT_SRC),$(wildcard selftests/bench/*.c)))
+COUNT_SRCS := selftests/bench/count.c selftests/bench/lines.c
+BENCH_OBJS := $(patsubst %.c,build/obj/%.o,$(filter-out $(COUNT_SRCS),$(wildcard selftests/bench/*.c)))
 
 TOOLS := $(if $(LIB_OBJS),$(T_DIR)/libdevmem.a) $(if $(NC_OBJS),$(T_DIR)/ncdevmem)
 TESTS := $(TEST_BINS) $(FUZZ_BINS) $(TEST_SCRIPTS)
@@ -51,9 +51,9 @@ $(B_DIR)/bench: $(BENCH_OBJS) $(COMMON_OBJS) $(T_DIR)/libdevmem.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(TEST_LIBS)
 
-$(B_DIR)/count.so: $(COUNT_SRC) selftests/bench/mark.h selftests/bench/qemu-api.h
+$(B_DIR)/count.so: $(COUNT_SRCS) $(addprefix selftests/bench/,lines.h mark.h qemu-api.h)
 	@mkdir -p $(@D)
-	$(Q)$(COMPILE) -fPIC -fvisibility=hidden -shared -o $@ $<
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE= $(CFLAGS) $(WARN) $(INC) -fPIC -fvisibility=hidden -shared -o $@ $(COUNT_SRCS)
 
 -include $(BENCH_OBJS:.o=.d) $(LIB_OBJS:.o=.d) $(NC_OBJS:.o=.d) $(COMMON_OBJS:.o=.d) \
 	$(patsubst $(S_DIR)/%,build/obj/selftests/%.d,$(TEST_BINS)) \

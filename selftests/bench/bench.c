@@ -18,8 +18,6 @@
 #define WARM_UP		(32 * MIB)
 #define RCVBUF		(2 << 20)	/* what is under way fits the NIC's page pool */
 #define NOT_MEASURED	0	/* number of a first time: cases begin with 1 */
-#define MODULE		"netdevsim_devmem"
-#define SYMBOLS_MAX	1024
 
 static struct params params = {
 	.segment = 65536, .page = 4096, .chunk = 65536, .buffer = 64 << 20, .flows = 1, .lowat = 1 << 20,
@@ -33,87 +31,6 @@ static const struct contender * const contenders[] = {
 
 static struct conn conns[FLOWS_MAX];
 static int polled = -1;
-
-/* ---- what the hardware would do --------------------------------------- */
-
-static int by_address(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-/* Functions of the driver that do what hardware does, by the beginning of their
- * names: DMA, parsing, the look-up of rules, hashing, hardware GRO, checksums.
- */
-static const char * const device_names[] = {
-	"nsdm_dma_", "nsdm_parse", "nsdm_steer", "nsdm_rule_find", "nsdm_rss_", "nsdm_gro_",
-	"nsdm_csum", "nsdm_segment", "nsdm_done_", "rht_",
-};
-
-/* Functions of the kernel that are the hardware's work when the driver calls them:
- * they move headers, compute checksums, and free what the far end has sent.
- */
-static const char * const device_callees[] = { "skb_copy_bits", "skb_checksum", "consume_skb" };
-
-static bool is_device_name(const char *name)
-{
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(device_names); i++)
-		if (!strncmp(name, device_names[i], strlen(device_names[i])))
-			return true;
-	return false;
-}
-
-static bool is_device_callee(const char *name)
-{
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(device_callees); i++)
-		if (!strcmp(name, device_callees[i]))
-			return true;
-	return false;
-}
-
-/* Where they all are. Symbols have no size: up to the next one. */
-static void announce(void)
-{
-	uint64_t all[SYMBOLS_MAX], device[SYMBOLS_MAX], addr, *end;
-	unsigned int nr_all = 0, nr_device = 0, i;
-	char line[256], name[128], module[64];
-	FILE *f = fopen("/proc/kallsyms", "re");
-	unsigned long long value;
-	char type;
-
-	check(f);
-	while (fgets(line, sizeof(line), f)) {
-		module[0] = 0;
-		if (sscanf(line, "%llx %c %127s [%63[^]]]", &value, &type, name, module) < 3)
-			continue;
-		addr = value;
-		if (!module[0] && is_device_callee(name))
-			mark(MARK_DEVICE_CALLEE, addr);
-		if (strcmp(module, MODULE) || (type != 't' && type != 'T') || nr_all == SYMBOLS_MAX)
-			continue;
-		all[nr_all++] = addr;
-		if (is_device_name(name))
-			device[nr_device++] = addr;
-	}
-	fclose(f);
-	check_cmp(nr_device, >, 0);
-	qsort(all, nr_all, sizeof(all[0]), by_address);
-	mark(MARK_TEXT_START, all[0]);
-	mark(MARK_TEXT_END, all[nr_all - 1] + 1);
-	for (i = 0; i < nr_device; i++) {
-		end = bsearch(&device[i], all, nr_all, sizeof(all[0]), by_address);
-		while (end && end < all + nr_all - 1 && *end == device[i])
-			end++;
-		mark(MARK_DEVICE_START, device[i]);
-		mark(MARK_DEVICE_END, end ? *end : device[i] + 1);
-	}
-	printf("@ {\"device_functions\": %u}\n", nr_device);
-}
 
 /* ---- the measured stretch --------------------------------------------- */
 
@@ -237,6 +154,7 @@ static void measure_stream(const struct params *p, const struct contender *who)
 	connect_all(p, who);
 	for (i = 0; who->attach && i < p->flows; i++)
 		who->attach(p, i, conns[i].rx);
+	mark(MARK_BESIDE, 0);
 	if (p->beside > BESIDE_NOBODY)
 		beside_start(p, who);
 	pin(0, CPU_RECEIVER);

@@ -4,6 +4,7 @@
  * (struct contender), and what came of it (struct figures).
  *
  *	bench.c		main(): parameters, the measured stretch, the report
+ *	announce.c	for the plugin: which code is whose
  *	network.c	the pair of NICs as the parameters want them, who runs where
  *	sender.c	the other end of all connections
  *	beside.c	another connection, on a queue and a CPU of its own
@@ -115,6 +116,9 @@ struct contender {
 	void (*receive)(const struct params *p, unsigned int i, int sock, struct figures *f);
 	bool waits;
 };
+
+/* announce.c */
+void announce(void);
 
 /* network.c */
 void network_setup(const struct params *p);

@@ -11,6 +11,7 @@
 
 #include "../common.h"
 #include "bench.h"
+#include "mark.h"
 
 #define WARM_UP		(32ULL << 20)
 #define RCVBUF		(2 << 20)
@@ -53,6 +54,7 @@ void beside_start(const struct params *p, const struct contender *who)
 		receive_for_ever(p, who);
 	}
 	check(within(20000, beside_bytes() > WARM_UP));
+	mark(MARK_BESIDE, CPU_BESIDE);
 }
 
 uint64_t beside_bytes(void)

@@ -16,7 +16,8 @@
  * counters that it keeps itself, the CPU that a block was translated for; so we look
  * which one runs.
  *
- * With the argument profile=FILE that has, for each measurement, the addresses of
+ * With the argument lines=yes each result has the cache lines that two CPUs share, see
+ * lines.c. With the argument profile=FILE that has, for each measurement, the addresses of
  * translated blocks and how many instructions the CPU that made the marks has run in
  * them. Each result is a line of JSON in the file out=FILE.
  */
@@ -24,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lines.h"
 #include "mark.h"
 #include "qemu-api.h"
 
@@ -57,6 +59,14 @@ struct block {
 
 QEMU_EXPORT int qemu_plugin_version = QEMU_API_VERSION;
 
+static uint64_t plugin;
+static bool want_lines;
+static struct range watch[RANGES_MAX], locks[RANGES_MAX];
+static unsigned int nr_watch, nr_locks;
+static int beside = -1;			/* the CPU of another connection */
+
+static void look(uint64_t id);
+
 static struct counters all[CPUS_MAX], at_begin[CPUS_MAX];
 static unsigned int nr_cpus;
 
@@ -70,7 +80,7 @@ static FILE *out, *profile;
 static struct block *blocks[HASH_SIZE];
 static int measuring = -1;		/* the CPU that has begun */
 
-static unsigned int running(void)
+unsigned int running(void)
 {
 	unsigned int i;
 
@@ -85,14 +95,19 @@ static bool inside(const struct range *r, uint64_t addr)
 	return addr >= r->start && addr < r->end;
 }
 
-static bool device_text(uint64_t addr)
+static bool inside_any(const struct range *ranges, unsigned int nr, uint64_t addr)
 {
 	unsigned int i;
 
-	for (i = 0; i < nr_device; i++)
-		if (inside(&device[i], addr))
+	for (i = 0; i < nr; i++)
+		if (inside(&ranges[i], addr))
 			return true;
 	return false;
+}
+
+static bool device_text(uint64_t addr)
+{
+	return inside_any(device, nr_device, addr);
 }
 
 static bool driver_text(uint64_t addr)
@@ -193,6 +208,8 @@ static void begin(unsigned int cpu)
 {
 	memcpy(at_begin, all, sizeof(all));
 	measuring = (int)cpu;
+	if (want_lines && beside >= 0)
+		lines_begin(cpu, (unsigned int)beside);
 }
 
 static void finish(unsigned int cpu, uint64_t number)
@@ -213,10 +230,32 @@ static void finish(unsigned int cpu, uint64_t number)
 			(unsigned long long)(c->kernel - was->kernel - (c->device - was->device)),
 			(unsigned long long)(c->device - was->device));
 	}
-	fprintf(out, "]}\n");
+	fprintf(out, "]");
+	if (want_lines && beside >= 0)
+		lines_finish(out);
+	fprintf(out, "}\n");
 	fflush(out);
 	if (profile)
 		profile_write(number);
+}
+
+static void range_start(struct range *ranges, unsigned int nr, uint64_t addr)
+{
+	if (nr < RANGES_MAX)
+		ranges[nr].start = addr;
+}
+
+static void range_end(struct range *ranges, unsigned int *nr, uint64_t addr)
+{
+	if (*nr < RANGES_MAX)
+		ranges[(*nr)++].end = addr;
+}
+
+/* Locks have been taken for a while: that code is to be looked at again. */
+static void watch_all(void)
+{
+	if (want_lines)
+		qemu_plugin_reset(plugin, look);
 }
 
 static void marked(unsigned int cpu, uint32_t info, uint64_t addr, void *arg)
@@ -233,12 +272,28 @@ static void marked(unsigned int cpu, uint32_t info, uint64_t addr, void *arg)
 		text.end = value;
 		break;
 	case MARK_DEVICE_START:
-		if (nr_device < RANGES_MAX)
-			device[nr_device].start = value;
+		range_start(device, nr_device, value);
 		break;
 	case MARK_DEVICE_END:
-		if (nr_device < RANGES_MAX)
-			device[nr_device++].end = value;
+		range_end(device, &nr_device, value);
+		break;
+	case MARK_WATCH_START:
+		range_start(watch, nr_watch, value);
+		break;
+	case MARK_WATCH_END:
+		range_end(watch, &nr_watch, value);
+		break;
+	case MARK_LOCK_START:
+		range_start(locks, nr_locks, value);
+		break;
+	case MARK_LOCK_END:
+		range_end(locks, &nr_locks, value);
+		break;
+	case MARK_WATCH:
+		watch_all();
+		break;
+	case MARK_BESIDE:
+		beside = value ? (int)value : -1;
 		break;
 	case MARK_DEVICE_CALLEE:
 		if (nr_callees < CALLEES_MAX)
@@ -287,6 +342,28 @@ static uint64_t insn_callee(const struct qemu_plugin_insn *insn)
 	return qemu_plugin_insn_vaddr(insn) + sizeof(bytes) + (uint64_t)(int64_t)rel;
 }
 
+static void translated_lines(struct qemu_plugin_tb *tb)
+{
+	uint64_t addr = qemu_plugin_tb_vaddr(tb);
+	bool watched = inside_any(watch, nr_watch, addr);
+	bool lock = inside_any(locks, nr_locks, addr);
+	size_t i, n = qemu_plugin_tb_n_insns(tb);
+	struct qemu_plugin_insn *insn;
+
+	if (watched)
+		lines_watch_block(tb);
+	for (i = 0; (watched || lock) && i < n; i++) {
+		insn = qemu_plugin_tb_get_insn(tb, i);
+		if (lock)
+			lines_watch_lock(insn);
+		if (!watched)
+			continue;
+		lines_watch(insn);
+		if (inside_any(locks, nr_locks, insn_callee(insn)))
+			lines_watch_call(insn);
+	}
+}
+
 static void translated(uint64_t id, struct qemu_plugin_tb *tb)
 {
 	uint64_t addr = qemu_plugin_tb_vaddr(tb);
@@ -297,6 +374,8 @@ static void translated(uint64_t id, struct qemu_plugin_tb *tb)
 	uint32_t what;
 
 	(void)id;
+	if (want_lines)
+		translated_lines(tb);
 	if (driver)
 		qemu_plugin_register_vcpu_tb_exec_cb(tb, device_leave, QEMU_NO_REGS, NULL);
 	qemu_plugin_register_vcpu_tb_exec_cb(tb, in_kernel ? kernel_block : user_block,
@@ -314,6 +393,11 @@ static void translated(uint64_t id, struct qemu_plugin_tb *tb)
 			qemu_plugin_register_vcpu_mem_cb(insn, marked, QEMU_NO_REGS,
 							 QEMU_MEM_WRITE, (void *)(uintptr_t)what);
 	}
+}
+
+static void look(uint64_t id)
+{
+	qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
 }
 
 static FILE *open_argument(const char *arg, const char *name)
@@ -337,6 +421,7 @@ QEMU_EXPORT int qemu_plugin_install(uint64_t id, const struct qemu_info *info,
 	int i;
 
 	for (i = 0; i < argc; i++) {
+		want_lines = want_lines || !strcmp(argv[i], "lines=yes");
 		out = out ?: open_argument(argv[i], "out=");
 		profile = profile ?: open_argument(argv[i], "profile=");
 	}
@@ -346,6 +431,7 @@ QEMU_EXPORT int qemu_plugin_install(uint64_t id, const struct qemu_info *info,
 		return -1;
 	}
 	nr_cpus = (unsigned int)info->smp_vcpus;
-	qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
+	plugin = id;
+	look(id);
 	return 0;
 }

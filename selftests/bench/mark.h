@@ -22,6 +22,12 @@ enum mark {
 	MARK_DEVICE_START,	/* a function in it that does the hardware's work, */
 	MARK_DEVICE_END,	/* up to here */
 	MARK_DEVICE_CALLEE,	/* a kernel function that does so when the driver calls it */
+	MARK_WATCH_START,	/* code whose accesses to memory matter, */
+	MARK_WATCH_END,		/* up to here */
+	MARK_LOCK_START,	/* a function that takes or drops a lock, */
+	MARK_LOCK_END,
+	MARK_WATCH,		/* all of these are known now */
+	MARK_BESIDE,		/* the CPU that another connection is received on, 0: none */
 	MARK_BEGIN,		/* of a measurement with this number, on this CPU */
 	MARK_FINISH,		/* of it */
 	MARK_LAST

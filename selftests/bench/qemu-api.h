@@ -37,7 +37,7 @@ struct qemu_value {
 };
 
 enum { QEMU_NO_REGS };
-enum { QEMU_MEM_WRITE = 2 };
+enum { QEMU_MEM_WRITE = 2, QEMU_MEM_ANY };
 
 typedef void (*qemu_cpu_fn)(unsigned int cpu, void *arg);
 typedef void (*qemu_mem_fn)(unsigned int cpu, uint32_t info, uint64_t addr, void *arg);
@@ -50,6 +50,9 @@ void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn, qemu_
 					    int flags, void *arg);
 void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *insn, qemu_mem_fn fn,
 				      int flags, int rw, void *arg);
+bool qemu_plugin_mem_is_store(uint32_t info);
+/* Forget all callbacks and all code that was translated; then @again is called. */
+void qemu_plugin_reset(uint64_t id, void (*again)(uint64_t id));
 struct qemu_value qemu_plugin_mem_get_value(uint32_t info);
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t i);

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 
+import bench_lines
 import bench_profile
 
 REPEATS = 2
@@ -132,6 +133,7 @@ def plan(cases):
         words += [f"number={case['number']}", f"repeats={REPEATS}"]
         lines.append("echo '@@ case %d'; /selftests/bench %s" %
                      (case["number"], " ".join(f"'{word}'" for word in words)))
+    lines.append("awk '$4 ~ /netdev/ { print \"@@ own \" $1 \" \" $2 \" \" $3 }' /tmp/kallsyms")
     if os.environ.get("PROFILE"):
         lines.append("awk '$2 ~ /[tTwW]/ { print \"@@ symbol \" $1 \" \" $3 }' /tmp/kallsyms")
     return "\n".join(lines) + "\n"
@@ -143,6 +145,7 @@ class Results:
     def __init__(self, cases):
         self.cases = {case["number"]: case for case in cases}
         self.flags = ""
+        self.own = []           # the modules' symbols in the guest of four CPUs
         self.now = None
         self.said = {}
         self.symbols = {}       # of each guest, by its number of CPUs
@@ -154,6 +157,9 @@ class Results:
             return self.now
         if line.startswith("@@ flags "):
             self.flags = line.partition(": ")[2]
+        elif line.startswith("@@ own ") and cpus(self.now) > 2:
+            _, _, address, _, name = line.split()
+            self.own.append((int(address, 16), name))
         elif line.startswith("@@ symbol "):
             _, _, address, name = line.split()
             self.symbols.setdefault(cpus(self.now), []).append((int(address, 16), name))
@@ -186,6 +192,7 @@ def figures(said, count):
     total = cpu["user"] + cpu["kernel"]
     result = {"instructions": total, "user": cpu["user"], "kernel": cpu["kernel"],
               "device": cpu["device"], "error": count.get("error"),
+              "lines": count.get("lines"), "lines_touched": count.get("lines_touched"),
               "sender": sum(c["user"] + c["kernel"] for i, c in enumerate(count["cpus"])
                             if i != count["cpu"])}
     if "bytes" not in said:
@@ -211,7 +218,7 @@ def summarize(case):
     values = [repeat[key] for repeat in case["repeats"]]
     case["figures"] = {name: sum(r[name] for r in case["repeats"]) / REPEATS
                        for name, value in case["repeats"][0].items()
-                       if isinstance(value, (int, float))}
+                       if isinstance(value, (int, float)) and name != "lines_touched"}
     case["spread"] = (max(values) - min(values)) / min(values)
     case["agree"] = case["spread"] <= AGREE
 
@@ -384,9 +391,11 @@ def write(cases, kernel, emulator, path):
     objects = []
     version = commit()
     for case in cases:
+        repeats = [{name: value for name, value in repeat.items() if name != "lines"}
+                   for repeat in case["repeats"]]
         objects.append({"contender": case["params"]["who"], "group": case["group"],
                         "name": name_of(case), "params": case["params"],
-                        "figures": case.get("figures"), "repeats": case["repeats"],
+                        "figures": case.get("figures"), "repeats": repeats,
                         "spread": case.get("spread"), "agree": case.get("agree"),
                         "missing": case.get("missing"), "error": case.get("error"),
                         "kernel": kernel, "emulator": emulator, "commit": version})
@@ -405,6 +414,15 @@ def profile(cases, path, symbols):
         if "figures" in case and "mib" in case["repeats"][0] and case["number"] in found:
             yield f"\n  {variable(case):9} {name_of(case)}, instructions per MiB"
             yield from bench_profile.lines(found[case["number"]], case["repeats"][0]["mib"])
+
+
+def shared_lines(cases, symbols):
+    """Of the first repeat of each stream beside another one."""
+    for case in cases:
+        if "figures" in case and case["repeats"][0].get("lines") is not None:
+            repeat = case["repeats"][0]
+            yield f"\n  {variable(case):9} {name_of(case)}, cache lines that both receivers use"
+            yield from bench_lines.lines(repeat, symbols, repeat["mib"])
 
 
 def failed(cases):
