@@ -202,7 +202,7 @@ struct nsdm_rxq {
 	struct sk_buff *spare;
 
 	struct nsdm_rx_stats stats;
-};
+} ____cacheline_aligned_in_smp;	/* no line is of two queues */
 
 /**
  * struct nsdm_txq - a tx queue
@@ -217,7 +217,7 @@ struct nsdm_txq {
 	atomic64_t wakes;
 	spinlock_t bql_lock;	/* protects next field, serializes completion */
 	u32 bql_epoch;
-};
+} ____cacheline_aligned_in_smp;
 
 /**
  * struct nsdm_impair - what happens to packets that this device receives
