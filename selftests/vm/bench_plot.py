@@ -14,7 +14,8 @@ COLOURS = {"recv": "#b0b0b0", "recv+copy": "#707070", "zerocopy+copy": "#c8a060"
            "io_uring zcrx": "#a05090",
            "io_uring zcrx user": "#c890b8"}
 HEAD = {"sizes": "segments of {segment:,} B", "zerocopy": "super-packets, segments of {mss:,} B",
-        "ipv6": "IPv6, super-packets", "big": "IPv{family}, packets of 256 KiB", "flows": "{flows:,} connections",
+        "ipv6": "IPv6, super-packets", "big": "IPv{family}, packets of 256 KiB",
+        "flows": "{flows:,} connections",
         "queues": "beside another queue: {beside}", "held": "{held} % of the buffer held"}
 
 
