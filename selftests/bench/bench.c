@@ -92,9 +92,9 @@ static void measure_once(const struct params *p, const struct contender *who,
 	uint64_t packets = network_packets(), beside = beside_bytes();
 	struct figures f = {};
 
-	mark(MARK_BEGIN, number);
+	stretch_begin(number);
 	receive(p, who, p->mib * MIB, &f);
-	mark(MARK_FINISH, number);
+	stretch_finish(number);
 	packets = network_packets() - packets;
 	beside = beside_bytes() - beside;
 	printf("@ {\"number\": %u, \"bytes\": %llu, \"placed\": %llu, \"touched\": %llu, "
@@ -114,9 +114,9 @@ static void give_once(const struct params *p, const struct contender *who, unsig
 	uint64_t tokens;
 
 	receive(p, who, p->mib * MIB, &f);
-	mark(MARK_BEGIN, number);
+	stretch_begin(number);
 	tokens = placed_give_all(p, conns[0].rx);
-	mark(MARK_FINISH, number);
+	stretch_finish(number);
 	printf("@ {\"number\": %u, \"operations\": %llu}\n", number, (unsigned long long)tokens);
 	fflush(stdout);
 }

@@ -4,6 +4,7 @@
  * (struct contender), and what came of it (struct figures).
  *
  *	bench.c		main(): parameters, the measured stretch, the report
+ *	stretch.c	where a measurement begins and ends
  *	announce.c	for the plugin: which code is whose
  *	network.c	the pair of NICs as the parameters want them, who runs where
  *	sender.c	the other end of all connections
@@ -116,6 +117,10 @@ struct contender {
 	void (*receive)(const struct params *p, unsigned int i, int sock, struct figures *f);
 	bool waits;
 };
+
+/* stretch.c */
+void stretch_begin(unsigned int number);
+void stretch_finish(unsigned int number);
 
 /* announce.c */
 void announce(void);

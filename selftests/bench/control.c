@@ -9,7 +9,6 @@
 
 #include "../common_provider.h"
 #include "bench.h"
-#include "mark.h"
 
 #define BIND_SIZE	(512U << 20)
 #define ATTACHED	256
@@ -81,12 +80,12 @@ void control_bind(const struct params *p, unsigned int number)
 	if (devmem_buf_alloc(&buf, DEVMEM_BUF_GPU, BIND_SIZE, 0))
 		fail("%s", devmem_error());
 	used = memory_used();
-	mark(MARK_BEGIN, number);
+	stretch_begin(number);
 	if (ours)
 		bind_ours(p, buf);
 	else
 		bind_kernel(buf);
-	mark(MARK_FINISH, number);
+	stretch_finish(number);
 	used = memory_used() - used;
 	printf("@ {\"number\": %u, \"operations\": 1, \"host_kib\": %lld}\n", number,
 	       used * (1024 / (BIND_SIZE >> 20)));
@@ -105,10 +104,10 @@ void control_attach(const struct params *p, unsigned int number)
 	bind_queues(&b, DEVMEM_BUF_GPU, p->buffer, p->chunk, &queue, 1);
 	for (i = 0; i < ATTACHED; i++)
 		connect_with(&c[i], &opts);
-	mark(MARK_BEGIN, number);
+	stretch_begin(number);
 	for (i = 0; i < ATTACHED; i++)
 		attach(c[i].rx, &b);
-	mark(MARK_FINISH, number);
+	stretch_finish(number);
 	printf("@ {\"number\": %u, \"operations\": %d}\n", number, ATTACHED);
 	fflush(stdout);
 	for (i = 0; i < ATTACHED; i++)

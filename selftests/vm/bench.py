@@ -32,7 +32,7 @@ def sizes():
             yield {**OURS, "chunk": chunk, **stream}
     for who, chunk in (("net/devmem io_uring", 65536), ("net/devmem io_uring", 2 << 20),
                        ("io_uring zcrx", 4096), ("io_uring zcrx", 65536),
-                       ("io_uring zcrx user", 4096)):
+                       ("io_uring zcrx", 2 << 20), ("io_uring zcrx user", 4096)):
         yield {"who": who, "chunk": chunk}
 
 
@@ -166,7 +166,7 @@ class Results:
         elif line.startswith("@ "):
             said = json.loads(line[2:])
             if "number" in said:
-                self.said[said["number"]] = said
+                self.said.setdefault(said["number"], {}).update(said)
         elif self.now and line.startswith("# ") and not line.startswith("# measure: "):
             self.now["error"] = line[2:]
         return None
@@ -181,9 +181,17 @@ class Results:
                 said = self.said.get(number)
                 if said and "missing" in said:
                     case["missing"] = said["missing"]
+                elif said and not paths and "cycles" in said:
+                    case["repeats"].append(figures(said, clocked(said)))
                 elif said and number in counts:
                     case["repeats"].append(figures(said, counts[number]))
             summarize(case)
+
+
+def clocked(said):
+    """As if the plugin had counted what the guest's clock says."""
+    return {"cpu": 0, "cpus": [{"user": 0, "kernel": said["cycles"], "device": 0}],
+            "clock": said["clock"], "ns": said["ns"]}
 
 
 def figures(said, count):
@@ -192,6 +200,7 @@ def figures(said, count):
     total = cpu["user"] + cpu["kernel"]
     result = {"instructions": total, "user": cpu["user"], "kernel": cpu["kernel"],
               "device": cpu["device"], "error": count.get("error"),
+              "clock": count.get("clock"),
               "lines": count.get("lines"), "lines_touched": count.get("lines_touched"),
               "sender": sum(c["user"] + c["kernel"] for i, c in enumerate(count["cpus"])
                             if i != count["cpu"])}
@@ -202,6 +211,8 @@ def figures(said, count):
             result["host_kib_per_gib"] = said["host_kib"]
         return result
     mib = said["bytes"] / (1 << 20)
+    if "ns" in count:
+        result["mb_per_s"] = said["bytes"] * 1000 / count["ns"]
     result.update(mib=mib, per_mib=total / mib, per_packet=total / max(said["packets"], 1),
                   packets=said["packets"], calls_per_mib=said["calls"] / mib,
                   touched_per_mib=said["touched"] / mib, placed=said["placed"] / said["bytes"],
@@ -259,14 +270,22 @@ STREAM = "  {:9} {:23} {:>8} {:>9} {:>7} {:>7} {:>12} {:>7} {:>8}"
 STREAM_HEADS = (("", "", "M insn", "insn per", "x recv", "calls", "CPU touches", "", "repeats"),
                 ("", "", "per MiB", "packet", "+copy", "per MiB", "MiB per MiB", "placed",
                  "differ"))
+UNITS = {None: "insn", "cycles": "cycl", "TSC": " TSC"}
 ONCE = "  {:9} {:23} {:>12} {:>18} {:>15}"
 ONCE_HEADS = (("", "", "insn each", "host KiB per GiB", "repeats differ"),)
 
 
+def clock(case):
+    """What the guest has measured it with, None: the plugin has, instructions."""
+    return case["repeats"][0].get("clock") if case["repeats"] else None
+
+
 def head(case):
     stream = case["params"]["what"] == "stream"
-    return "\n".join((STREAM if stream else ONCE).format(*line)
+    text = "\n".join((STREAM if stream else ONCE).format(*line)
                      for line in (STREAM_HEADS if stream else ONCE_HEADS))
+    unit = clock(case)
+    return text.replace("insn", UNITS[unit]) + ("      MB/s" if unit and stream else "")
 
 
 def against(case, cases):
@@ -294,7 +313,8 @@ def row(case, cases):
     return STREAM.format(*start, f"{f['per_mib'] / 1e6:.3f}", f"{f['per_packet']:,.0f}",
                          f"{ratio:.2f}" if ratio else "", f"{f['calls_per_mib']:.1f}",
                          f"{f['touched_per_mib'] / (1 << 20):.2f}",
-                         f"{100 * f['placed']:.1f} %", spread)
+                         f"{100 * f['placed']:.1f} %", spread) + (
+        f" {f['mb_per_s']:9,.0f}" if "mb_per_s" in f else "")
 
 
 def table(cases):
@@ -374,7 +394,21 @@ SO_RCVLOWAT 1 MiB unless it is said; rep instructions count once for each step.
 CPU flags that matter: erms {erms}, fsrm {fsrm}, cx16 {cx16}, avx2 {avx2}"""
 
 
+# What is true without the plugin.
+CLOCK_CONDITIONS = """\
+{what}: the NIC's poll, the stack, the process,
+tokens given back, and the NIC's own work, which is copying. The sender has another CPU.
+MB/s: payload by the guest's clock, with a NIC that a CPU plays: for comparison of rows only.
+{kernel}, {emulator}"""
+CLOCKS = {"cycles": "Cycles of the receiving CPU while it was not idle",
+          "TSC": "Time of the receiving CPU, idle or not, by its TSC (it has no counter of cycles)"}
+
+
 def conditions(results, kernel, emulator):
+    for case in results.cases.values():
+        if clock(case):
+            return CLOCK_CONDITIONS.format(what=CLOCKS[clock(case)], kernel=kernel,
+                                           emulator=emulator)
     flags = results.flags.split()
     has = {name: "yes" if name in flags else "no" for name in ("erms", "fsrm", "cx16", "avx2")}
     return CONDITIONS.format(usecs=DEFAULT["usecs"], kernel=kernel, emulator=emulator, **has)
@@ -397,7 +431,8 @@ def write(cases, kernel, emulator, path):
                         "name": name_of(case), "params": case["params"],
                         "figures": case.get("figures"), "repeats": repeats,
                         "spread": case.get("spread"), "agree": case.get("agree"),
-                        "missing": case.get("missing"), "error": case.get("error"),
+                        "clock": clock(case), "missing": case.get("missing"),
+                        "error": case.get("error"),
                         "kernel": kernel, "emulator": emulator, "commit": version})
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "w", encoding="utf-8") as f:

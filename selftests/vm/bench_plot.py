@@ -37,7 +37,7 @@ def quote(text):
     return '"' + text.replace('"', "'") + '"'
 
 
-def script(found, path, subject):
+def script(found, path, subject, unit):
     rows = (len(found) + COLUMNS - 1) // COLUMNS
     yield (f"set terminal svg size {COLUMNS * WIDTH},{rows * HEIGHT + 40} font 'sans,11' "
            "background 'white' noenhanced")
@@ -45,7 +45,7 @@ def script(found, path, subject):
     yield f"set multiplot layout {rows},{COLUMNS} title {quote(subject)}"
     yield "set style fill solid\nset boxwidth 0.7\nset grid ytics\nset yrange [0:*]\nunset key"
     yield "set offsets 0, 0, graph 0.08, 0"
-    yield "set xtics rotate by -35 nomirror\nset ylabel 'M instructions per MiB'"
+    yield f"set xtics rotate by -35 nomirror\nset ylabel 'M {unit} per MiB'"
     for head, bars in found.items():
         yield f"set title {quote(head)}\nset xrange [-0.7:{len(bars) - 0.3}]"
         tics = ", ".join(f"{quote(name)} {i}" for i, (name, _, _) in enumerate(bars))
@@ -68,10 +68,11 @@ def main():
     found = panels(results)
     if not found:
         return
-    subject = (f"Receiving host: {results[0]['kernel']}, commit {results[0]['commit']}, "
-               "NIC's work and sender excluded")
-    subprocess.run(["gnuplot"], input="\n".join(script(found, path, subject)) + "\n", text=True,
-                   check=True)
+    clock = next((result["clock"] for result in results if result.get("clock")), None)
+    subject = (f"Receiving host: {results[0]['kernel']}, commit {results[0]['commit']}, " +
+               ("sender excluded" if clock else "NIC's work and sender excluded"))
+    lines = script(found, path, subject, clock or "instructions")
+    subprocess.run(["gnuplot"], input="\n".join(lines) + "\n", text=True, check=True)
 
 
 if __name__ == "__main__":
