@@ -109,7 +109,7 @@ int devmem_tokens_flush(struct devmem_tokens *t)
 	return 0;
 }
 
-/* Into the last range if it touches it on either side. */
+/* Into the last range if it comes right before that; after it: devmem_tokens_add(). */
 static bool devmem_tokens_merge(struct devmem_tokens *t, uint32_t token)
 {
 	struct devmem_range *last;
@@ -117,10 +117,6 @@ static bool devmem_tokens_merge(struct devmem_tokens *t, uint32_t token)
 	if (!t->nr_ranges)
 		return false;
 	last = &t->range[t->nr_ranges - 1];
-	if (token == last->token_start + last->token_count) {
-		last->token_count++;
-		return true;
-	}
 	if (last->token_start && token == last->token_start - 1) {
 		last->token_start--;
 		last->token_count++;

@@ -323,11 +323,10 @@ static bool nsdm_rx_continue(struct nsdm_rxq *q, const struct sk_buff *wire)
 	struct nsdm_rule *rule;
 
 	if ((cb->flags & (wanted | NSDM_PKT_CORRUPT)) != wanted ||
-	    skb_is_gso(wire) || skb_vlan_tag_present(wire) ||
-	    skb_headlen(wire) < cb->hdr_len ||
+	    skb_is_gso(wire) || skb_headlen(wire) < cb->hdr_len ||
 	    !(READ_ONCE(q->nd->dev->features) & NETIF_F_RXCSUM))
 		return false;
-	rule = nsdm_rule_find(q->nd, &cb->key);
+	rule = nsdm_rx_rule(q, wire);
 	if (!rule || rule->queue != q->index || !nsdm_csum_good(wire, cb) ||
 	    !devmem_rx_continue(&q->rx, rule->flow, wire->data, cb->hdr_len, len) ||
 	    !nsdm_dma_write(q->nd, &q->rx, wire, cb->hdr_len))
