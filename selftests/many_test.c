@@ -266,6 +266,50 @@ static void a_hoarder(void)
 	check_cmp(rx2.placed, >=, 60000);
 }
 
+/* What one queue keeps ready for itself is there for another that has nothing left. */
+static void from_queue_to_queue(void)
+{
+	static const uint32_t queues[] = { 0, 1 };
+	const uint64_t size = 4 << 20;
+	struct devmem_bind_info info;
+	struct conn other;
+	unsigned int i;
+	struct rx rx2;
+	pid_t pid;
+
+	bind_queues(&b, DEVMEM_BUF_GPU, size, 4096, queues, ARRAY_SIZE(queues));
+	connect_pair(&c, AF_INET);
+	connect_pair(&other, AF_INET6);
+	attach(c.rx, &b);
+	attach(other.rx, &b);
+	rx_init(&rx, c.rx, &b, SEED);
+	rx_init(&rx2, other.rx, &b, SEED + 1);
+	pid = send_start(&c, 1 << 20, SEED, 65536, 0);
+	rx_all(&rx, 1 << 20);
+	test_join(pid);
+	check_eq(rx.placed, 1 << 20);
+
+	rx2.keep = true;
+	pid = send_start(&other, size + (1 << 20), SEED + 1, 65536, 0);
+	rx_all(&rx2, size + (1 << 20));
+	test_join(pid);
+	/* a large packet needs more chunks than may be left */
+	for (i = 0; i < 32 && (bound_info(&b, &info), info.chunks_free); i++) {
+		send_pattern(other.tx, 4096, rx2.pos, SEED + 1, 4096);
+		rx_all(&rx2, 4096);
+	}
+	check_eq(info.chunks_free, 0);
+	check_eq(info.stats.pressure, 1);
+	check_cmp(rx2.placed, >=, size - 2 * 4096);	/* one chunk is the other's */
+	rx_check_held(&rx2);
+
+	disconnect_pair(&other);
+	check(within(1000, (bound_info(&b, &info), info.chunks_free >= 1022)));
+	send_pattern(c.tx, 60000, rx.pos, SEED, 60000);
+	rx_all(&rx, 60000);
+	check_eq(rx.placed, (1 << 20) + 60000);
+}
+
 /* The smallest buffer: a packet fits if the last one was read. */
 static void one_chunk(void)
 {
@@ -346,6 +390,7 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(each_process_its_binding, .timeout = 40),
 	KTAP_CASE(exhausted),
 	KTAP_CASE(a_hoarder),
+	KTAP_CASE(from_queue_to_queue),
 	KTAP_CASE(one_chunk),
 	KTAP_CASE(both_ends_attached),
 };

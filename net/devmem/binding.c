@@ -18,13 +18,12 @@ static u32 devmem_bindings_next;
 static void devmem_binding_free_work(struct work_struct *work)
 {
 	struct devmem_binding *binding =
-		container_of(work, struct devmem_binding, free_work);
+		container_of(to_rcu_work(work), struct devmem_binding, free_work);
 
 	if (binding->id)
 		xa_erase(&devmem_bindings, binding->id);
 	devmem_pool_destroy(binding);
 	devmem_frag_poison_free(binding->poison);
-	kvfree(binding->dma);
 	kfree(binding->queues);
 	free_percpu(binding->stats);
 	put_pid(binding->pid);
@@ -35,10 +34,10 @@ static void devmem_binding_free_work(struct work_struct *work)
 }
 
 /* Any context: the last holder may be an skb that softirq frees. */
-void devmem_binding_put_many(struct devmem_binding *binding, u32 n)
+void devmem_binding_put(struct devmem_binding *binding)
 {
-	if (refcount_sub_and_test(n, &binding->ref))
-		queue_work(devmem_wq, &binding->free_work);
+	if (refcount_dec_and_test(&binding->ref))
+		queue_rcu_work(devmem_wq, &binding->free_work);
 }
 
 /* The caller puts the result. To @net the bindings of others do not exist. */
@@ -232,7 +231,7 @@ static struct devmem_binding *devmem_binding_alloc(const struct devmem_bind_args
 	INIT_LIST_HEAD(&binding->dev_node);
 	INIT_LIST_HEAD(&binding->owner_node);
 	INIT_WORK(&binding->event_work, devmem_binding_event_work);
-	INIT_WORK(&binding->free_work, devmem_binding_free_work);
+	INIT_RCU_WORK(&binding->free_work, devmem_binding_free_work);
 	__module_get(THIS_MODULE);
 	devmem_object_add(DEVMEM_OBJ_BINDINGS, 1);
 	return binding;
@@ -303,7 +302,7 @@ struct devmem_binding *devmem_binding_create(const struct devmem_bind_args *args
 		goto err_queues;
 	}
 
-	refcount_inc(&binding->ref);	/* the device's */
+	refcount_add(2, &binding->ref);	/* the device's and the pool's */
 	binding->bound = true;
 	list_add_tail(&binding->dev_node, &ddev->bindings);
 	trace_devmem_bind(binding);
@@ -345,6 +344,7 @@ void __devmem_binding_unbind(struct devmem_binding *binding)
 	devmem_binding_put_queues(binding, binding->nr_queues);
 
 	synchronize_net();	/* (B) */
+	devmem_pool_close(binding);
 	devmem_binding_unimport(binding);
 	module_put(ddev->ops->owner);
 

@@ -8,9 +8,9 @@
  *			unregisters it, by each binding and by each flow.
  *	devmem_binding	a dma-buf bound to queues. Held by its netlink socket
  *			together with the device ("bound"), by each flow and by
- *			each chunk that is handed out. The last put frees it
- *			from a work item. Pins this module; while bound it pins
- *			the driver too.
+ *			its pool until that is closed and has all chunks back.
+ *			Freed a grace period after the last put. Pins this
+ *			module; while bound it pins the driver too.
  *	devmem_chunk	one chunk of the buffer. Held (ubuf.refcnt) by a flow's
  *			cursor, by each payload skb and by each token. The last
  *			put returns it to the pool and puts the binding.
@@ -24,12 +24,13 @@
  *	RTNL or the socket lock or the family's cb_lock
  *	  -> devmem_dev.lock	queues, rules and bindings of one device
  *	       -> the dma-buf's reservation lock	the mapping
- *	devmem_sock.tokens.lock, devmem_pool.lock: innermost, never nested
+ *	devmem_sock.tokens.lock: innermost, never nested
+ *	devmem_magazine.lock -> devmem_pool.lock: innermost
  *
  *	The driver's ops run under devmem_dev.lock. The exporter's
  *	invalidate_mappings (move_notify on 6.12)
  *	comes with the reservation lock held and takes nothing further. NAPI
- *	takes no lock but devmem_pool.lock: it sees flows and bindings under RCU.
+ *	takes no lock but those two: it sees flows and bindings under RCU.
  *
  * DOC: barrier pairs
  *
@@ -71,7 +72,7 @@
 #define DEVMEM_CHUNK_SHIFT_DEFAULT	16
 
 /* A buffer of more chunks is refused: chunks are numbered by u32, and their
- * descriptors would take more than 1 GiB.
+ * descriptors take a cache line each: 1 GiB.
  */
 #define DEVMEM_MAX_CHUNKS		SZ_16M
 
@@ -104,23 +105,44 @@ struct devmem_stats {
 	u64 pressure;
 };
 
+/* Neighbours may be with different queues, whose CPUs count references all the
+ * time: none shares a line with another.
+ */
 struct devmem_chunk {
 	struct ubuf_info ubuf;		/* refcnt: see DOC: objects */
 	struct devmem_binding *binding;	/* write-once */
-};
+	struct devmem_magazine *magazine;	/* it comes from; stable while held */
+	dma_addr_t dma;			/* valid under (B) */
+} ____cacheline_aligned_in_smp;
 
-/* Free chunks, most recently used first. */
+/* Chunks that a queue takes from the pool or gives back at once, at the most. */
+#define DEVMEM_BATCH_MAX		32
+
+/* Free chunks of one queue, most recently used last: while it gets back as many
+ * as it hands out, it has nothing to do with other queues.
+ */
+struct devmem_magazine {
+	spinlock_t lock;		/* protects the next 4 fields */
+	u32 nr_free;			/* read by others */
+	u32 batch;			/* 0: it keeps none */
+	u32 room;			/* for chunks to keep */
+	u32 free[2 * DEVMEM_BATCH_MAX + 1];	/* stack of chunk numbers */
+	struct devmem_binding *binding;	/* write-once */
+} ____cacheline_aligned_in_smp;
+
+/* Free chunks of no queue, most recently used last. */
 struct devmem_pool {
-	spinlock_t lock;		/* protects the next 3 fields */
+	spinlock_t lock;		/* protects the next 4 fields */
 	u32 *free;			/* stack of chunk numbers */
 	u32 nr_free;
 	bool pressure;
+	bool closed;			/* nothing is handed out any more */
 };
 
 struct devmem_binding {
 	refcount_t ref;
 	u32 id;				/* write-once, before publication */
-	u32 chunk_shift;		/* write-once, as the next 9 */
+	u32 chunk_shift;		/* write-once, as the next 12 */
 	u32 nr_chunks;
 	u32 nr_queues;
 	int ifindex;
@@ -130,16 +152,16 @@ struct devmem_binding {
 	char comm[TASK_COMM_LEN];
 	struct devmem_dev *ddev;
 	struct devmem_chunk *chunks;	/* array of nr_chunks */
+	struct devmem_magazine *magazines;	/* array of nr_queues */
 	struct page *poison;		/* owner: frag.c */
+	struct devmem_stats __percpu *stats;
 
 	struct dma_buf *dmabuf;		/* protected by ddev->lock, NULL once unbound */
 	struct dma_buf_attachment *attach;	/* protected by ddev->lock */
 	struct sg_table *sgt;		/* protected by the reservation lock */
-	dma_addr_t *dma;		/* of each chunk; valid under (B) */
 	int state;			/* enum netdev_devmem_state, see (B) */
 
-	struct devmem_pool pool;
-	struct devmem_stats __percpu *stats;
+	struct devmem_pool pool ____cacheline_aligned_in_smp;
 
 	bool bound;			/* written under ddev->lock, as the next 4 */
 	u32 next_queue;			/* round robin of flows */
@@ -149,7 +171,7 @@ struct devmem_binding {
 
 	unsigned long events;		/* bits of enum devmem_event */
 	struct work_struct event_work;
-	struct work_struct free_work;
+	struct rcu_work free_work;
 };
 
 enum devmem_event {
@@ -178,6 +200,7 @@ struct devmem_flow {
 	struct devmem_binding *binding;
 	struct devmem_dev *ddev;
 	struct sock *sk;		/* type-stable under RCU, for reading only */
+	struct devmem_magazine *magazine;	/* of @queue, written with it */
 	u32 queue;
 	bool armed;			/* see (A); cleared for good by disarm */
 	refcount_t ref;
@@ -248,13 +271,8 @@ void __devmem_binding_unbind(struct devmem_binding *binding)
 struct devmem_binding *devmem_binding_lookup(const struct net *net, u32 id);
 struct devmem_binding *devmem_binding_next(unsigned long *id);
 void devmem_binding_event(struct devmem_binding *binding, enum devmem_event event);
-void devmem_binding_put_many(struct devmem_binding *binding, u32 n);
+void devmem_binding_put(struct devmem_binding *binding);
 void devmem_binding_exit(void);
-
-static inline void devmem_binding_put(struct devmem_binding *binding)
-{
-	devmem_binding_put_many(binding, 1);
-}
 
 /* import.c */
 int devmem_binding_import(struct devmem_binding *binding, int fd, u32 chunk_size,
@@ -268,8 +286,9 @@ static inline u32 devmem_binding_chunk_size(const struct devmem_binding *binding
 
 /* chunk.c */
 int devmem_pool_init(struct devmem_binding *binding);
+void devmem_pool_close(struct devmem_binding *binding);
 void devmem_pool_destroy(struct devmem_binding *binding);
-struct devmem_chunk *devmem_chunk_alloc(struct devmem_binding *binding);
+struct devmem_chunk *devmem_chunk_alloc(struct devmem_magazine *magazine);
 void devmem_chunks_put(struct devmem_chunk **chunks, u32 nr);
 void devmem_chunk_put(struct devmem_chunk *chunk);
 bool devmem_chunk_exclusive(struct devmem_chunk *chunk);

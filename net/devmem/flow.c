@@ -124,6 +124,7 @@ int devmem_flow_add_rule(struct devmem_flow *flow, int dmabuf_fd)
 	struct devmem_binding *binding = flow->binding;
 	struct devmem_dev *ddev = flow->ddev;
 	struct dma_buf *dmabuf;
+	u32 nth;
 	int err;
 
 	dmabuf = dma_buf_get(dmabuf_fd);
@@ -141,7 +142,9 @@ int devmem_flow_add_rule(struct devmem_flow *flow, int dmabuf_fd)
 	if (READ_ONCE(binding->state) != NETDEV_DEVMEM_STATE_ACTIVE)
 		goto out;
 
-	flow->queue = binding->queues[binding->next_queue % binding->nr_queues];
+	nth = binding->next_queue % binding->nr_queues;
+	flow->queue = binding->queues[nth];
+	flow->magazine = &binding->magazines[nth];
 	err = ddev->ops->flow_add(ddev->netdev, flow->queue, &flow->key, flow);
 	if (err == -EEXIST) {
 		devmem_flow_evict(ddev, &flow->key);

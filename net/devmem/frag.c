@@ -10,7 +10,10 @@
  *			may read and that tells nothing. Frag offset and size
  *			say which bytes of the chunk are meant, and stay right
  *			under every trim and pull. Its zerocopy ubuf is the
- *			chunk, whose reference the payload skb holds.
+ *			chunk, whose reference the payload skb holds. The chunk
+ *			keeps the page, so the frag has no reference of its own
+ *			(SKBFL_MANAGED_FRAG_REFS): all queues would count at one
+ *			place.
  *
  * The ubuf is never on the main skb: taps orphan that one by copying. A module
  * cannot use net_iov frags: only built-in memory providers may own those.
@@ -48,7 +51,7 @@ struct page *devmem_frag_poison_alloc(u32 chunk_shift)
 			   __GFP_NOWARN, devmem_frag_poison_order(chunk_shift));
 }
 
-/* Frags that still float about hold references of their own. */
+/* What the stack has copied frags into holds references of its own. */
 void devmem_frag_poison_free(struct page *poison)
 {
 	if (poison)
@@ -79,15 +82,13 @@ void devmem_frag_attach(struct sk_buff *skb, struct sk_buff *last,
 			struct sk_buff *payload, struct devmem_chunk *chunk,
 			u32 off, u32 len)
 {
-	struct page *poison = chunk->binding->poison;
-
-	get_page(poison);
-	skb_fill_page_desc(payload, 0, poison, off, len);
+	skb_fill_page_desc(payload, 0, chunk->binding->poison, off, len);
 	payload->len = len;
 	payload->data_len = len;
 	payload->truesize += len;
 	payload->unreadable = 1;
 	skb_zcopy_init(payload, &chunk->ubuf);
+	skb_shinfo(payload)->flags |= SKBFL_MANAGED_FRAG_REFS;
 
 	if (last)
 		last->next = payload;
@@ -181,7 +182,10 @@ void devmem_frag_release(struct sk_buff *skb)
 		return;
 	skb_walk_frags(skb, payload) {
 		kmemleak_not_leak(payload);
-		if (!skb_shared(payload) && !skb_cloned(payload))
-			skb_zcopy_clear(payload, true);
+		if (skb_shared(payload) || skb_cloned(payload))
+			continue;
+		/* the page goes with the chunk */
+		skb_shinfo(payload)->nr_frags = 0;
+		skb_zcopy_clear(payload, true);
 	}
 }

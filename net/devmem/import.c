@@ -128,7 +128,7 @@ static int devmem_run_fill(struct devmem_binding *binding,
 	u64 off;
 
 	for (off = 0; off < run->len; off += devmem_binding_chunk_size(binding))
-		binding->dma[chunk++] = run->addr + off;
+		binding->chunks[chunk++].dma = run->addr + off;
 	return 0;
 }
 
@@ -171,10 +171,8 @@ static int devmem_binding_layout(struct devmem_binding *binding, u32 chunk_size,
 	}
 	binding->nr_chunks = size >> binding->chunk_shift;
 
-	binding->dma = kvmalloc_array(binding->nr_chunks, sizeof(*binding->dma),
-				      GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	binding->poison = devmem_frag_poison_alloc(binding->chunk_shift);
-	if (!binding->dma || !binding->poison || devmem_pool_init(binding)) {
+	if (!binding->poison || devmem_pool_init(binding)) {
 		NL_SET_ERR_MSG_FMT(extack, "no host memory to describe %u chunks of %u bytes",
 				   binding->nr_chunks,
 				   devmem_binding_chunk_size(binding));

@@ -210,7 +210,7 @@ static int devmem_place_layout(struct devmem_flow *flow, unsigned int len,
 			if (!extends)
 				devmem_chunk_get(chunk);
 		} else {
-			chunk = devmem_chunk_alloc(binding);
+			chunk = devmem_chunk_alloc(flow->magazine);
 			if (!chunk) {
 				kfree_skb(payload);
 				return -ENOBUFS;
@@ -219,7 +219,7 @@ static int devmem_place_layout(struct devmem_flow *flow, unsigned int len,
 			n = min(len, size);
 		}
 
-		rx->seg[rx->nr_segs].addr = binding->dma[devmem_chunk_index(chunk)] + off;
+		rx->seg[rx->nr_segs].addr = chunk->dma + off;
 		rx->seg[rx->nr_segs].len = n;
 		rx->seg[rx->nr_segs].chunk = chunk;
 		rx->seg[rx->nr_segs].skb = payload;
@@ -341,7 +341,7 @@ bool devmem_rx_continue(struct devmem_rx *rx, struct devmem_flow *flow,
 	rx->flow = flow;
 	rx->len = len;
 	rx->nr_segs = 1;
-	rx->seg[0].addr = binding->dma[devmem_chunk_index(flow->chunk)] + flow->off;
+	rx->seg[0].addr = flow->chunk->dma + flow->off;
 	rx->seg[0].len = len;
 	rx->seg[0].skb = NULL;
 	return true;

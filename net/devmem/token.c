@@ -106,7 +106,7 @@ static u32 devmem_tokens_take(struct devmem_tokens *tokens, u32 *start, u32 *cou
 }
 
 /* Take back @count tokens from @start on. Returns how many of them were out. A
- * socket is attached once, so its tokens are of one binding.
+ * socket is attached once, so its tokens are of one flow.
  */
 u32 devmem_tokens_release(struct devmem_tokens *tokens, u32 start, u32 count)
 {

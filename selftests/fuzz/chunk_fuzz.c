@@ -1,22 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * net/devmem/chunk.c against a list of chunks that says for each how many hold
- * it, and since when it is free. An input is the number of chunks, which of the
- * two allocations fail, and then steps: what, and which chunk.
+ * it, of which queue, and since when it is free. An input is the number of chunks
+ * and of queues, which of the three allocations fail, when the pool is closed, and
+ * then steps: what, and which chunk.
  */
 #include "fuzz.h"
 
 #include "devmem.h"
 
-#define CHUNKS_MAX	64
+#define CHUNKS_MAX	256
+#define QUEUES_MAX	3
 
 static struct {
-	unsigned int nr, free;
+	unsigned int nr, free, queues;
 	unsigned int refs[CHUNKS_MAX];
+	unsigned int queue[CHUNKS_MAX];		/* that it was handed to last */
 	unsigned long freed[CHUNKS_MAX];	/* the higher, the later */
 	bool inited[CHUNKS_MAX];
 	unsigned long now;
 	bool pressure;
+	bool closed;
 	unsigned int events;
 } model;
 
@@ -37,15 +41,15 @@ void devmem_frag_init_chunk(struct devmem_chunk *chunk)
 void devmem_binding_event(struct devmem_binding *b, enum devmem_event event)
 {
 	fuzz_check(b == &binding && event == DEVMEM_EVENT_PRESSURE);
-	fuzz_check(!fuzz_state.locks);
 	events++;
 }
 
-void devmem_binding_put_many(struct devmem_binding *b, u32 n)
+/* The pool's: once closed, and with all chunks in it. */
+void devmem_binding_put(struct devmem_binding *b)
 {
 	fuzz_check(b == &binding);
-	fuzz_check(!fuzz_state.locks);
-	fuzz_check(!refcount_sub_and_test(n, &b->ref));
+	fuzz_check(b->pool.closed && b->pool.nr_free == model.nr);
+	fuzz_check(!refcount_dec_and_test(&b->ref));
 }
 
 /* The one that became free last. */
@@ -60,17 +64,37 @@ static int model_next(void)
 	return best;
 }
 
-/* Pressure: less than an eighth is free, rounded down, or there was none. */
-static void model_alloc(int i)
+/* What magazines may hold back. */
+static unsigned int slack(void)
 {
+	unsigned int i, n = 0;
+
+	for (i = 0; i < model.queues; i++)
+		n += binding.magazines[i].room;
+	fuzz_check(16 * n <= model.nr);
+	return n;
+}
+
+/* Pressure: less than an eighth is free, rounded down, or there was none. It may
+ * be noticed as much later as magazines hold back.
+ */
+static void model_alloc(int i, unsigned int queue)
+{
+	bool begins = events != model.events;
+
 	if (i >= 0) {
 		model.refs[i] = 1;
+		model.queue[i] = queue;
 		model.free--;
 	}
-	if ((i < 0 || 8 * (model.free + 1) <= model.nr) && !model.pressure) {
-		model.pressure = true;
+	if (begins) {
+		fuzz_check(!model.pressure && events == model.events + 1);
+		fuzz_check(i < 0 || 8 * (model.free + 1) <= model.nr);
 		model.events++;
 	}
+	if (i < 0 || 8 * (model.free + 1 + slack()) <= model.nr)
+		fuzz_check(binding.pool.pressure);
+	model.pressure = binding.pool.pressure;
 }
 
 static void model_put(unsigned int i)
@@ -79,33 +103,46 @@ static void model_put(unsigned int i)
 		return;
 	model.freed[i] = ++model.now;
 	model.free++;
-	if (4 * model.free > model.nr)
-		model.pressure = false;
+	if (4 * model.free <= model.nr)
+		fuzz_check(binding.pool.pressure == model.pressure);
+	else if (4 * (model.free - min(slack(), model.free)) > model.nr)
+		fuzz_check(!binding.pool.pressure);
+	model.pressure = binding.pool.pressure;
 }
 
 static void compare(void)
 {
-	unsigned int held = model.nr - model.free;
+	unsigned int i, in_magazines = 0, held = model.nr - model.free;
 
+	for (i = 0; i < model.queues; i++)
+		in_magazines += binding.magazines[i].nr_free;
+	fuzz_check(!model.closed || !in_magazines);
+	fuzz_check(in_magazines <= slack());
 	fuzz_check(devmem_pool_free_chunks(&binding) == model.free);
-	fuzz_check(refcount_read(&binding.ref) == 1 + held);
+	fuzz_check(refcount_read(&binding.ref) == 1 + !(model.closed && !held));
 	fuzz_check(devmem_objects[DEVMEM_OBJ_CHUNKS] == held);
 	fuzz_check(events == model.events && stats.pressure == model.events);
+	fuzz_check(!fuzz_state.locks);
 }
 
-static void alloc(void)
+static void alloc(unsigned int queue)
 {
-	struct devmem_chunk *chunk = devmem_chunk_alloc(&binding);
+	struct devmem_chunk *chunk = devmem_chunk_alloc(&binding.magazines[queue]);
 	int i = model_next();
 
-	if (i < 0) {
+	if (i < 0 || model.closed) {
 		fuzz_check(!chunk);
-	} else {
-		fuzz_check(chunk == &binding.chunks[i]);
-		fuzz_check(chunk->binding == &binding);
-		fuzz_check(refcount_read(&chunk->ubuf.refcnt) == 1);
+		if (!model.closed)
+			model_alloc(-1, queue);
+		return;
 	}
-	model_alloc(i);
+	fuzz_check(chunk);
+	/* where magazines keep none, and no list is in between */
+	fuzz_check(slack() || chunk == &binding.chunks[i]);
+	i = chunk - binding.chunks;
+	fuzz_check(!model.refs[i] && chunk->binding == &binding);
+	fuzz_check(refcount_read(&chunk->ubuf.refcnt) == 1);
+	model_alloc(i, queue);
 }
 
 static void put(unsigned int i)
@@ -114,14 +151,42 @@ static void put(unsigned int i)
 	model_put(i);
 }
 
+/* A reference on each of up to @n chunks from @i on, if they are of one queue */
+static void put_row(unsigned int i, unsigned int n)
+{
+	struct devmem_chunk *chunks[CHUNKS_MAX];
+	unsigned int first = i, nr = 0;
+
+	for (; n && i < model.nr; n--, i++)
+		if (model.refs[i] && model.queue[i] == model.queue[first])
+			chunks[nr++] = &binding.chunks[i];
+	if (!nr)
+		return;
+	devmem_chunks_put(chunks, nr);
+	for (i = first; i < model.nr && nr; i++)
+		if (model.refs[i] && model.queue[i] == model.queue[first]) {
+			model.pressure = binding.pool.pressure;
+			model_put(i);
+			nr--;
+		}
+}
+
+static void close_pool(void)
+{
+	devmem_pool_close(&binding);
+	model.closed = true;
+	model.pressure = binding.pool.pressure;
+}
+
 static void step(struct fuzz_in *in)
 {
 	u8 what = in_u8(in);
-	unsigned int i = in_u16(in) % model.nr, n;
+	unsigned int i = in_u16(in), n, queue = i % model.queues;
 
+	i %= model.nr;
 	switch (what % 6) {
 	case 0:
-		alloc();
+		alloc(queue);
 		break;
 	case 1:		/* nobody takes a reference on what is free */
 		if (model.refs[i] && model.refs[i] < 1000) {
@@ -140,12 +205,10 @@ static void step(struct fuzz_in *in)
 		break;
 	case 4:
 		for (n = i % 32; n; n--)
-			alloc();
+			alloc(queue);
 		break;
-	case 5:		/* a row of them */
-		for (n = what / 6; n && i < model.nr; n--, i++)
-			if (model.refs[i])
-				put(i);
+	case 5:
+		put_row(i, what / 6);
 		break;
 	}
 	compare();
@@ -153,7 +216,7 @@ static void step(struct fuzz_in *in)
 
 void fuzz_one(struct fuzz_in *in)
 {
-	unsigned int i;
+	unsigned int i, close_at;
 	int err;
 
 	memset(&model, 0, sizeof(model));
@@ -167,18 +230,26 @@ void fuzz_one(struct fuzz_in *in)
 	for (i = 0; i < model.nr; i++)	/* at first, the lowest goes first */
 		model.freed[i] = model.nr - i;
 	model.now = model.nr;
-	fuzz_state.fail = in_u8(in) % 4;
+	fuzz_state.fail = in_u8(in) % 8;
+	model.queues = 1 + in_u8(in) % QUEUES_MAX;
+	close_at = in_u8(in);
 
 	binding.nr_chunks = model.nr;
+	binding.nr_queues = model.queues;
 	binding.stats = &stats;
-	refcount_set(&binding.ref, 1);
+	refcount_set(&binding.ref, 2);
 	spin_lock_init(&binding.pool.lock);
 	err = devmem_pool_init(&binding);
 	fuzz_check(err == (fuzz_state.failed ? -ENOMEM : 0));
 	if (!err) {
 		compare();
-		while (in_more(in))
+		for (i = 0; in_more(in); i++) {
+			if (i == close_at && !model.closed)
+				close_pool();
 			step(in);
+		}
+		if (!model.closed)
+			close_pool();
 		for (i = 0; i < model.nr; i++)
 			while (model.refs[i])
 				put(i);
@@ -188,5 +259,6 @@ void fuzz_one(struct fuzz_in *in)
 			fuzz_check(model.inited[i]);
 		devmem_pool_destroy(&binding);
 	}
+	fuzz_check(!binding.magazines);
 	fuzz_check(!binding.chunks && !binding.pool.free);
 }

@@ -16,7 +16,6 @@
 #define SIZE		(1U << SHIFT)
 #define PIECES_MAX	256
 #define HDR		64	/* room for headers in a packet */
-#define NOT_HERE	0xdead0000	/* no chunk has this address */
 
 struct piece {
 	u32 chunk, off, len;
@@ -39,7 +38,6 @@ static struct net_device dev, other;
 static struct devmem_flow flow;
 static struct dst_entry dst;
 static struct tcp_sock tp;
-static dma_addr_t dma[CHUNKS_MAX];
 static unsigned int payloads;	/* skbs for payload that nobody has freed */
 static u8 headers[HDR] __attribute__((aligned(4)));	/* from IP on */
 
@@ -53,9 +51,9 @@ void devmem_binding_event(struct devmem_binding *b, enum devmem_event event)
 {
 }
 
-void devmem_binding_put_many(struct devmem_binding *b, u32 n)
+void devmem_binding_put(struct devmem_binding *b)
 {
-	fuzz_check(!refcount_sub_and_test(n, &b->ref));
+	fuzz_check(!refcount_dec_and_test(&b->ref));
 }
 
 struct sk_buff *devmem_frag_alloc(void)
@@ -265,7 +263,7 @@ static void check_reserved(const struct devmem_rx *rx, unsigned int len, unsigne
 		chunk = rx->seg[i].chunk - binding.chunks;
 		fresh = i || !model.cursor;
 		fuzz_check(chunk < binding.nr_chunks);
-		fuzz_check(rx->seg[i].addr == dma[chunk] + rx->seg[i].off);
+		fuzz_check(rx->seg[i].addr == binding.chunks[chunk].dma + rx->seg[i].off);
 		fuzz_check(rx->seg[i].len && rx->seg[i].off + rx->seg[i].len <= SIZE);
 		fuzz_check(rx->seg[i].skb);
 		if (fresh)
@@ -499,7 +497,7 @@ static void extend(struct fuzz_in *in)
 	fuzz_check(devmem_rx_continue(&rx, &flow, headers, HDR, len) == want);
 	if (want) {
 		fuzz_check(rx.nr_segs == 1 && rx.seg[0].len == len);
-		fuzz_check(rx.seg[0].addr == dma[model.chunk] + model.off);
+		fuzz_check(rx.seg[0].addr == binding.chunks[model.chunk].dma + model.off);
 		if (what & BIT(0)) {
 			devmem_rx_extend(&rx, NULL, headers);
 			model.off += len;
@@ -554,13 +552,13 @@ static void set_up(struct fuzz_in *in)
 
 	binding.nr_chunks = 1 + in_u8(in) % CHUNKS_MAX;
 	binding.chunk_shift = SHIFT;
+	binding.nr_queues = 1;
 	binding.stats = &stats;
-	binding.dma = dma;
-	refcount_set(&binding.ref, 1);
-	for (i = 0; i < CHUNKS_MAX; i++)	/* nowhere next to each other */
-		dma[i] = i < binding.nr_chunks ? 0x10000 + 3 * i * SIZE : NOT_HERE;
+	refcount_set(&binding.ref, 2);
 	spin_lock_init(&binding.pool.lock);
 	fuzz_check(!devmem_pool_init(&binding));
+	for (i = 0; i < binding.nr_chunks; i++)	/* nowhere next to each other */
+		binding.chunks[i].dma = 0x10000 + 3 * i * SIZE;
 
 	dev.ifindex = 7;
 	other.ifindex = 7;
@@ -568,6 +566,7 @@ static void set_up(struct fuzz_in *in)
 	ddev.netdev = &dev;
 	flow.ddev = &ddev;
 	flow.binding = &binding;
+	flow.magazine = binding.magazines;
 	flow.sk = &tp.sk;
 	flow.key.family = in_u8(in) % 2 ? AF_INET6 : AF_INET;
 	memset(flow.key.saddr, 1, flow.key.family == AF_INET ? 4 : 16);
@@ -592,6 +591,7 @@ void fuzz_one(struct fuzz_in *in)
 	model.cursor = false;
 	compare();
 	fuzz_check(chunks_free() == binding.nr_chunks);
+	devmem_pool_close(&binding);
 	fuzz_check(refcount_read(&binding.ref) == 1);
 	devmem_pool_destroy(&binding);
 }

@@ -70,6 +70,9 @@ extern struct fuzz_state fuzz_state;
 #define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
 #define min(a, b)		({ typeof(a) a_ = (a); typeof(b) b_ = (b); \
 				   (void)(&a_ == &b_); a_ < b_ ? a_ : b_; })
+#define max(a, b)		({ typeof(a) a_ = (a); typeof(b) b_ = (b); \
+				   (void)(&a_ == &b_); a_ > b_ ? a_ : b_; })
+#define min_t(type, a, b)	({ type a_ = (a); type b_ = (b); a_ < b_ ? a_ : b_; })
 #define max_t(type, a, b)	({ type a_ = (a); type b_ = (b); a_ > b_ ? a_ : b_; })
 #define DIV_ROUND_UP(n, d)	(((n) + (d) - 1) / (d))
 #define container_of(ptr, type, member)					\
@@ -143,6 +146,10 @@ static inline void spin_unlock_bh(spinlock_t *lock)
 	lock->held = false;
 	fuzz_state.locks--;
 }
+
+#define spin_lock(lock)			spin_lock_bh(lock)
+#define spin_unlock(lock)		spin_unlock_bh(lock)
+#define lockdep_assert_held(lock)	fuzz_check((lock)->held)
 
 typedef struct {
 	int refs;
