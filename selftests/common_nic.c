@@ -19,13 +19,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common_nic.h"
 
 #define PAYLOAD		32
 #define FEATURES_MAX	128
-#define OWN_MS		800	/* the kernel lets others in after 950 */
 #define FRAME_MAX	(ETH_HLEN + 40 + 20 + PAYLOAD)
 
 static int in_fd = -1, out_fd = -1, ioctl_fd = -1;
@@ -168,10 +168,11 @@ static int wait_frame(const unsigned char *frame, size_t len,
 	struct pollfd pfd = { .fd = in_fd, .events = POLLIN };
 	long long until = now_ms() + patient(2000);
 	unsigned char got[2048];
+	long long left;
 	ssize_t n;
 
-	while (now_ms() < until) {
-		if (poll(&pfd, 1, (int)(until - now_ms())) <= 0)
+	while ((left = until - now_ms()) > 0) {
+		if (poll(&pfd, 1, (int)left) <= 0)
 			continue;
 		n = recv(in_fd, got, sizeof(got), MSG_DONTWAIT);
 		if (n == (ssize_t)len && !memcmp(got, frame, len))
@@ -464,20 +465,29 @@ void nic_pin_pollers(void)
 	must(sched_setaffinity(0, sizeof(cpu), &cpu));
 }
 
-static long long own_since;
+/* How often the caller has left the CPU to somebody else. */
+static long switches(void)
+{
+	struct rusage usage;
+
+	must(getrusage(RUSAGE_THREAD, &usage));
+	return usage.ru_nvcsw + usage.ru_nivcsw;
+}
+
+static long own_switches;
 
 void nic_own_cpu(void)
 {
 	struct sched_param param = { .sched_priority = 1 };
 
 	must(sched_setscheduler(0, SCHED_FIFO, &param));
-	own_since = now_ms();
+	own_switches = switches();
 }
 
 bool nic_share_cpu(void)
 {
 	struct sched_param param = {};
-	bool alone = now_ms() - own_since < OWN_MS;
+	bool alone = switches() == own_switches;
 
 	must(sched_setscheduler(0, SCHED_OTHER, &param));
 	return alone;

@@ -74,8 +74,8 @@ void nic_feature(const char *name, bool on);
  */
 void nic_pin_pollers(void);
 
-/* While it is the caller's own they do not run unless he sleeps, or takes so long
- * that the kernel lets them. Returns false if that may have been so.
+/* While it is the caller's own they do not run unless he sleeps, or the kernel lets
+ * others in, as it does now and then. Returns false if that may have been so.
  */
 void nic_own_cpu(void);
 bool nic_share_cpu(void);

@@ -154,10 +154,11 @@ static size_t frame_within(enum side side, int ms)
 	struct pollfd pfd = { .fd = frame_fds[side], .events = POLLIN };
 	long long until = now_ms() + ms;
 	unsigned int type;
+	long long left;
 	ssize_t n;
 
-	while (now_ms() < until) {
-		if (poll(&pfd, 1, (int)(until - now_ms())) <= 0)
+	while ((left = until - now_ms()) > 0) {
+		if (poll(&pfd, 1, (int)left) <= 0)
 			continue;
 		n = recv(frame_fds[side], frame_got, sizeof(frame_sent), MSG_DONTWAIT);
 		if (n < ETH_HLEN)
