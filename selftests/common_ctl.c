@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "common_ctl.h"
+#include "ktap.h"
 
 #define CTL_HUGE_SIZE	(2UL << 20)
 
@@ -154,7 +155,7 @@ static int ctl_resolve(struct ctl_nl *nl)
 
 int ctl_nl_open(struct ctl_nl *nl)
 {
-	struct timeval timeout = { .tv_sec = 5 };
+	struct timeval timeout = { .tv_sec = patient(5) };
 	int one = 1, ret;
 
 	memset(nl, 0, sizeof(*nl));

@@ -38,7 +38,7 @@ static void family_open(struct ctl_nl *nl, const char *name)
 {
 	struct ctl_answer answer;
 	struct nlmsghdr *nlh;
-	struct timeval timeout = { .tv_sec = 5 };
+	struct timeval timeout = { .tv_sec = patient(5) };
 	int one = 1;
 
 	memset(nl, 0, sizeof(*nl));
