@@ -47,12 +47,14 @@ static uint64_t merged(void)
 	return nic_counter(RECEIVER, "rx_merged_packets");
 }
 
-/* Each poll finds several packets: of the sender's TSO, or single segments. */
+/* Each poll finds several packets, however slowly they are sent: of the sender's
+ * TSO, or single segments.
+ */
 static void begin(int family, bool super, uint32_t chunk)
 {
 	defer(restore, NULL);
 	must_cmd("ethtool -K nsd0 rx-gro-hw %s", super ? "on" : "off");
-	must_cmd("ethtool -C nsd0 rx-usecs 2000");
+	must_cmd("ethtool -C nsd0 rx-usecs 10000");
 	bind_buffer(&b, DEVMEM_BUF_GPU, 8 * MIB, chunk);
 	connect_pair(&c, family);
 	attach(c.rx, &b);
@@ -392,6 +394,9 @@ static void ping_pong(void)
 static void setup(void)
 {
 	env_setup(4);
+	/* while they wait the sender may have few packets under way: long ones, soon */
+	env_sysctl(SENDER, "ipv4/tcp_tso_rtt_log", "31");
+	env_sysctl(SENDER, "ipv4/tcp_congestion_control", "reno");
 }
 
 static const struct ktap_case cases[] = {
