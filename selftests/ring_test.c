@@ -54,7 +54,8 @@ static void rings(enum side side, unsigned int rx, unsigned int tx)
 
 /* Where the poller was let in, because the machine is slow or has stood still, it
  * has taken some, and the ring holds as many more: those that it has counted, and
- * up to a poll's worth that it has not. That is tried again, but not for ever.
+ * up to a poll's worth that it has not. What it takes off a full ring lets the
+ * sender go on, to be stopped once more. That is tried again, but not for ever.
  */
 static void holds(unsigned int packets)
 {
@@ -67,9 +68,12 @@ static void holds(unsigned int packets)
 		stops = nic_counter(SENDER, "tx_stops");
 		sent = fill(&alone);
 		polled = nic_counter(RECEIVER, "rx_packets") - before;
-		check_eq(nic_counter(SENDER, "tx_stops"), stops + 1);
-		if (alone)
+		stops = nic_counter(SENDER, "tx_stops") - stops;
+		check_cmp(stops, >=, 1);
+		if (alone) {
+			check_eq(stops, 1);
 			check_eq(sent, packets);
+		}
 		check_cmp(sent, >=, packets);
 		check_cmp(sent, <=, packets + polled + POLL);
 		if (!within(2000, nic_counter(RECEIVER, "rx_packets") >= before + sent))
@@ -144,9 +148,14 @@ static void buffers(void)
 	must_cmd("ip link set nsd0 up");
 }
 
+/* Without IPv6: its reports of multicast groups come when they like, and would take
+ * room on a ring.
+ */
 static void setup(void)
 {
 	env_setup(1);
+	env_sysctl(RECEIVER, "ipv6/conf/nsd0/disable_ipv6", "1");
+	env_sysctl(SENDER, "ipv6/conf/nsd1/disable_ipv6", "1");
 	must(env_sysfs_write(RECEIVER, "threaded", "1"));
 	nic_pin_pollers();
 }
