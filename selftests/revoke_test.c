@@ -319,6 +319,7 @@ static void told_to_anybody(void)
 static void setup(void)
 {
 	env_setup(8);
+	env_patient();
 }
 
 static const struct ktap_case cases[] = {
