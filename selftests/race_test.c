@@ -404,6 +404,7 @@ static void storm(void)
 static void setup(void)
 {
 	env_setup(8);
+	env_patient();
 }
 
 static const struct ktap_case cases[] = {
