@@ -32,10 +32,14 @@ static struct rx rx;
 
 static void hold_some(enum devmem_buf_kind kind)
 {
+	/* what has come and waits to be read is a part of the stream only, and of the
+	 * buffer, however late the reader is
+	 */
+	struct conn_opts opts = { .family = AF_INET, .rcvbuf = 1 << 20 };
 	pid_t pid;
 
 	bind_buffer(&b, kind, BUFFER, CHUNK);
-	connect_pair(&c, AF_INET);
+	connect_with(&c, &opts);
 	attach(c.rx, &b);
 	rx_init(&rx, c.rx, &b, SEED);
 	rx.keep = true;
