@@ -19,7 +19,7 @@
 #include "common_stress.h"
 
 #define SECONDS		6
-#define STALL_MS	30000	/* without a sign of life */
+#define STALL_MS	30000	/* without a sign of life: see patient() */
 #define REPORT_MS	30000	/* between two lines that say how it goes */
 #define MAX_WORKERS	32
 
@@ -214,7 +214,7 @@ static size_t reap(const struct stress_worker *workers, pid_t *pids, size_t nr, 
 static void check_alive(const struct stress_worker *workers, const pid_t *pids, size_t nr,
 			uint64_t seed, void (*hangs)(void))
 {
-	long long limit = now_ms() - (long long)STALL_MS * slow();
+	long long limit = now_ms() - patient(STALL_MS);
 	const struct slot *slot;
 	size_t i;
 
