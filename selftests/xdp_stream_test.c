@@ -165,7 +165,8 @@ static void bad_wire(void)
 
 /* 16 streams while the program is exchanged: none of them notices, nor does the
  * link. All programs pass what they get; one moves the tail there and back. Each
- * exchange takes the kernel a grace period or two.
+ * exchange takes the kernel a grace period or two: if streams are over too soon for
+ * each program to come twice there are more.
  */
 static void exchange(void)
 {
@@ -182,15 +183,17 @@ static void exchange(void)
 		MOV(0, XDP_PASS), EXIT());
 	progs[2] = xdp_all(XDP_FRAGS, XDP_PASS);
 	progs[3] = -1;
-	streams_start(FLOWS, 8 * MIB);
-	must(setpriority(PRIO_PROCESS, 0, -20));
-	while (!streams_over(FLOWS)) {
-		xdp_must_set(progs[n++ % ARRAY_SIZE(progs)], 0);
-		usleep(1000);	/* with one CPU nobody else would run */
-	}
-	streams_join(FLOWS);
+	do {
+		streams_start(FLOWS, 8 * MIB);
+		must(setpriority(PRIO_PROCESS, 0, -20));
+		while (!streams_over(FLOWS)) {
+			xdp_must_set(progs[n++ % ARRAY_SIZE(progs)], 0);
+			usleep(1000);	/* with one CPU nobody else would run */
+		}
+		must(setpriority(PRIO_PROCESS, 0, 0));
+		streams_join(FLOWS);
+	} while (n < 2 * ARRAY_SIZE(progs));
 	diag("%u exchanges", n);
-	check_cmp(n, >=, 2 * ARRAY_SIZE(progs));
 	check_eq(carrier_changes(), changes);
 }
 
