@@ -28,7 +28,7 @@
 
 #define SEED		0x6d6572ULL
 #define MIB		(1UL << 20)
-#define IP_MAX		(256U << 10)	/* longest packet that is made of several */
+#define IP_MAX		524280U		/* longest packet that is made of several */
 
 static struct bound b;
 static struct conn c;

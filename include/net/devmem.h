@@ -148,12 +148,11 @@ int devmem_dev_register(struct net_device *dev, struct device *dma_dev,
  */
 void devmem_dev_unregister(struct net_device *dev);
 
-/* Longest packet that is placed, and that devmem_rx_receive() makes of several, IP
- * header included. The length fields of IP do not limit it, for it never leaves this
- * host: TCP takes the length from the skb. Beyond this size there is little left to
- * save, and a reader would begin later.
+/* Longest packet that is placed, IP header included. The length fields of IP do not
+ * limit it, for it never leaves this host: TCP takes the length from the skb.
+ * devmem_rx_receive() makes longer ones of several, up to GRO_MAX_SIZE.
  */
-#define DEVMEM_RX_MAX_LEN	(256 * 1024)
+#define DEVMEM_RX_MAX_LEN	(256U * 1024)
 
 /* Most contiguous pieces of one packet: the longest in chunks of 4 KiB, begun and
  * ended inside a chunk.

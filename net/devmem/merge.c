@@ -185,7 +185,8 @@ bool devmem_merge_fits(const struct devmem_flow *flow, const void *hdr,
 	       devmem_merge_same_tcp_raw(first + tcp_off, b + tcp_off, hdr_len - tcp_off);
 }
 
-/* How long may a packet be, IP header included? A limit for GRO that somebody has
+/* How long may a packet become, IP header included? As long as GRO's could be made:
+ * one of the default size has not been asked for. A limit for GRO that somebody has
  * set counts here, too.
  */
 u32 devmem_merge_max_len(const struct devmem_flow *flow, const struct sk_buff *skb)
@@ -193,14 +194,14 @@ u32 devmem_merge_max_len(const struct devmem_flow *flow, const struct sk_buff *s
 	u32 limit = netif_get_gro_max_size(skb->dev, skb);
 
 	if (limit == GRO_LEGACY_MAX_SIZE)
-		limit = DEVMEM_RX_MAX_LEN;
+		limit = GRO_MAX_SIZE;
 	if (flow->key.family == AF_INET6 &&
 	    !devmem_ipv6_may_be_big(skb->dev, skb_mac_header(skb) - skb->head))
 		limit = min_t(u32, limit, sizeof(struct ipv6hdr) + IPV6_MAXPLEN);
-	return min(limit, DEVMEM_RX_MAX_LEN);
+	return limit;
 }
 
-/* And how long may it become? */
+/* The same where GRO may be off. */
 static u32 devmem_merge_limit(const struct devmem_flow *flow,
 			      const struct sk_buff *skb)
 {

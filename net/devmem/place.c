@@ -119,8 +119,8 @@ static int devmem_place_check(const struct devmem_flow *flow,
 		return -EPROTO;
 	if (!devmem_place_check_route(flow, skb->dev))
 		return -EHOSTUNREACH;
-	if (skb_is_gso(skb) && skb->len - skb_network_offset(skb) + len >
-			       devmem_merge_max_len(flow, skb))
+	len += skb->len - skb_network_offset(skb);
+	if (skb_is_gso(skb) && len > min(devmem_merge_max_len(flow, skb), DEVMEM_RX_MAX_LEN))
 		return -EMSGSIZE;
 	return 0;
 }

@@ -113,7 +113,7 @@ void devmem_frag_extend(struct sk_buff *skb, struct sk_buff *payload, u32 len)
 
 u32 devmem_merge_max_len(const struct devmem_flow *f, const struct sk_buff *skb)
 {
-	return DEVMEM_RX_MAX_LEN;
+	return 8 * 65535;
 }
 
 /* The packet goes up: from here on the piece has a holder. */
