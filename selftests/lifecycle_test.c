@@ -391,28 +391,16 @@ static void tuple_reused_by_ourselves(void)
 	reuse_tuple(true);
 }
 
+static struct conn_opts active_open = { .family = AF_INET, .reverse = true };
+
 /* connect(AF_UNSPEC), then another connection with the same socket. */
-static void disconnect_and_connect_again(void)
+static void connect_again(void)
 {
-	struct conn_opts opts = { .family = AF_INET, .reverse = true };
 	struct sockaddr nowhere = { .sa_family = AF_UNSPEC };
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof(ss);
-	struct rx again;
 	int listener;
-	pid_t pid;
 
-	bind_buffer(&b, DEVMEM_BUF_GPU, BUFFER, CHUNK);
-	connect_with(&c, &opts);
-	attach(c.rx, &b);
-	rx_init(&rx, c.rx, &b, SEED);
-	rx.keep = true;
-	/* the input route of an active open may come with its first segments */
-	send_pattern(c.tx, 5000, 0, SEED, 5000);
-	rx_all(&rx, 5000);
-	send_pattern(c.tx, 45000, 5000, SEED, 5000);
-	rx_all(&rx, 45000);
-	check_cmp(rx.placed, >=, 45000);
 	must(connect(c.rx, &nowhere, sizeof(nowhere)));
 	check(within(2000, !live_object("flows") && !live_object("rules")));
 	rx_check_held(&rx);
@@ -430,6 +418,31 @@ static void disconnect_and_connect_again(void)
 	must(getsockname(listener, (void *)&ss, &len));
 	must(connect(c.rx, (void *)&ss, len));
 	c.tx = must(accept(listener, NULL, NULL));
+}
+
+/* Attached to @b, and most of 50000 bytes placed. */
+static void hold_first(void)
+{
+	connect_with(&c, &active_open);
+	attach(c.rx, &b);
+	rx_init(&rx, c.rx, &b, SEED);
+	rx.keep = true;
+	/* the input route of an active open may come with its first segments */
+	send_pattern(c.tx, 5000, 0, SEED, 5000);
+	rx_all(&rx, 5000);
+	send_pattern(c.tx, 45000, 5000, SEED, 5000);
+	rx_all(&rx, 45000);
+	check_cmp(rx.placed, >=, 45000);
+}
+
+static void disconnect_and_connect_again(void)
+{
+	struct rx again;
+	pid_t pid;
+
+	bind_buffer(&b, DEVMEM_BUF_GPU, BUFFER, CHUNK);
+	hold_first();
+	connect_again();
 	attach(c.rx, &b);
 	rx_init(&again, c.rx, &b, SEED + 1);
 	send_pattern(c.tx, 4000, 0, SEED + 1, 4000);
@@ -449,6 +462,84 @@ static void disconnect_and_connect_again(void)
 	rx_return(&rx);
 }
 
+/* A socket that was attached to one binding and now is to another gives tokens of
+ * both back in one range.
+ */
+static void tokens_of_two_bindings(void)
+{
+	static const uint32_t queues[] = { 0, 1 };
+	struct devmem_bind_info info;
+	struct devmem_range all;
+	struct bound second = {};
+	struct rx again;
+
+	bind_queues(&b, DEVMEM_BUF_GPU, BUFFER, 4096, &queues[0], 1);
+	bind_queues(&second, DEVMEM_BUF_HEAP, BUFFER / 2, 4096, &queues[1], 1);
+	hold_first();
+	connect_again();
+	attach(c.rx, &second);
+	rx_init(&again, c.rx, &second, SEED + 1);
+	again.keep = true;
+	send_pattern(c.tx, 5000, 0, SEED + 1, 5000);
+	rx_all(&again, 5000);
+	send_pattern(c.tx, 45000, 5000, SEED + 1, 5000);
+	rx_all(&again, 45000);
+	check_cmp(again.nr_held, >, 10);
+	rx_check_held(&rx);
+	rx_check_held(&again);
+
+	all.token_start = rx.held[0].token;
+	all.token_count = again.held[again.nr_held - 1].token - all.token_start + 1;
+	check_eq(devmem_release(c.rx, &all, 1, 0), rx.nr_held + again.nr_held);
+	check(within(1000, (bound_info(&b, &info), info.chunks_free == info.chunks)));
+	bound_info(&second, &info);
+	check_cmp(info.chunks_free, >=, info.chunks - 1);
+	disconnect_pair(&c);
+	free_bound(&second);
+}
+
+static long long memory_available(void)
+{
+	FILE *f = fopen("/proc/meminfo", "re");
+	long long kib = -1;
+	char line[128];
+
+	check(f);
+	while (kib < 0 && fgets(line, sizeof(line), f))
+		sscanf(line, "MemAvailable: %lld", &kib);
+	fclose(f);
+	check_cmp(kib, >=, 0);
+	return kib;
+}
+
+/* What a binding takes of the host's memory it gives back, above all the page as
+ * large as a chunk that stands for its payload in skbs.
+ */
+static void host_memory_comes_back(void)
+{
+	const unsigned int rounds = 96, chunk_kib = 2048;
+	long long before, lost;
+	unsigned int i;
+
+	before = memory_available();
+	for (i = 0; i < rounds; i++) {
+		bind_buffer(&b, DEVMEM_BUF_GPU, BUFFER, chunk_kib << 10);
+		connect_pair(&c, AF_INET);
+		attach(c.rx, &b);
+		rx_init(&rx, c.rx, &b, SEED);
+		send_pattern(c.tx, 60000, 0, SEED, 60000);
+		rx_all(&rx, 60000);
+		check_eq(rx.placed, 60000);
+		rx_free(&rx);
+		disconnect_pair(&c);
+		free_bound(&b);
+		check(within(2000, !live_object("bindings")));
+	}
+	lost = before - memory_available();
+	diag("%lld KiB less", lost);
+	check_cmp(lost, <, rounds * chunk_kib / 2);
+}
+
 static void setup(void)
 {
 	env_setup(4);
@@ -465,6 +556,8 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(tuple_reused_by_a_client),
 	KTAP_CASE(tuple_reused_by_ourselves),
 	KTAP_CASE(disconnect_and_connect_again),
+	KTAP_CASE(tokens_of_two_bindings),
+	KTAP_CASE(host_memory_comes_back, .timeout = 60),
 };
 
 int main(int argc, char **argv)

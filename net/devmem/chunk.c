@@ -245,9 +245,9 @@ struct devmem_chunk *devmem_chunk_alloc(struct devmem_magazine *magazine)
 	return chunk;
 }
 
-static void devmem_chunks_free(struct devmem_chunk **chunks, u32 nr)
+static void devmem_chunks_free(struct devmem_magazine *magazine,
+			       struct devmem_chunk **chunks, u32 nr)
 {
-	struct devmem_magazine *magazine = chunks[0]->magazine;
 	const struct devmem_chunk *first = magazine->binding->chunks;
 	u32 i, n, *free;
 
@@ -268,24 +268,35 @@ static void devmem_chunks_free(struct devmem_chunk **chunks, u32 nr)
 	spin_unlock_bh(&magazine->lock);
 }
 
-/* A reference on each of @nr chunks, all of one flow. Leaves in @chunks what it
+/* A reference on each of @nr chunks, of whatever bindings. Leaves in @chunks what it
  * likes.
  */
 void devmem_chunks_put(struct devmem_chunk **chunks, u32 nr)
 {
+	struct devmem_magazine *magazine = NULL;
+	struct devmem_chunk *chunk;
 	u32 i, last = 0;
 
-	for (i = 0; i < nr; i++)
-		if (refcount_dec_and_test(&chunks[i]->ubuf.refcnt))
-			chunks[last++] = chunks[i];
+	for (i = 0; i < nr; i++) {
+		chunk = chunks[i];
+		if (!refcount_dec_and_test(&chunk->ubuf.refcnt))
+			continue;
+		if (chunk->magazine != magazine) {
+			if (last)
+				devmem_chunks_free(magazine, chunks, last);
+			magazine = chunk->magazine;
+			last = 0;
+		}
+		chunks[last++] = chunk;
+	}
 	if (last)
-		devmem_chunks_free(chunks, last);
+		devmem_chunks_free(magazine, chunks, last);
 }
 
 void devmem_chunk_put(struct devmem_chunk *chunk)
 {
 	if (refcount_dec_and_test(&chunk->ubuf.refcnt))
-		devmem_chunks_free(&chunk, 1);
+		devmem_chunks_free(chunk->magazine, &chunk, 1);
 }
 
 /* Does the caller hold the only reference? Then nobody can take another. */

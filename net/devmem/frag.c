@@ -184,8 +184,9 @@ void devmem_frag_release(struct sk_buff *skb)
 		kmemleak_not_leak(payload);
 		if (skb_shared(payload) || skb_cloned(payload))
 			continue;
-		/* the page goes with the chunk */
-		skb_shinfo(payload)->nr_frags = 0;
+		/* the page goes with the chunk, unless the stack took a reference */
+		if (skb_zcopy_managed(payload))
+			skb_shinfo(payload)->nr_frags = 0;
 		skb_zcopy_clear(payload, true);
 	}
 }

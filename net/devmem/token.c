@@ -105,8 +105,8 @@ static u32 devmem_tokens_take(struct devmem_tokens *tokens, u32 *start, u32 *cou
 	return n;
 }
 
-/* Take back @count tokens from @start on. Returns how many of them were out. A
- * socket is attached once, so its tokens are of one flow.
+/* Take back @count tokens from @start on. Returns how many of them were out. They
+ * may be of several bindings: a socket that disconnects can be attached again.
  */
 u32 devmem_tokens_release(struct devmem_tokens *tokens, u32 start, u32 count)
 {

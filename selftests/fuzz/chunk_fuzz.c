@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * net/devmem/chunk.c against a list of chunks that says for each how many hold
- * it, of which queue, and since when it is free. An input is the number of chunks
+ * it, and since when it is free. An input is the number of chunks
  * and of queues, which of the three allocations fail, when the pool is closed, and
  * then steps: what, and which chunk.
  */
@@ -15,7 +15,6 @@
 static struct {
 	unsigned int nr, free, queues;
 	unsigned int refs[CHUNKS_MAX];
-	unsigned int queue[CHUNKS_MAX];		/* that it was handed to last */
 	unsigned long freed[CHUNKS_MAX];	/* the higher, the later */
 	bool inited[CHUNKS_MAX];
 	unsigned long now;
@@ -78,13 +77,12 @@ static unsigned int slack(void)
 /* Pressure: less than an eighth is free, rounded down, or there was none. It may
  * be noticed as much later as magazines hold back.
  */
-static void model_alloc(int i, unsigned int queue)
+static void model_alloc(int i)
 {
 	bool begins = events != model.events;
 
 	if (i >= 0) {
 		model.refs[i] = 1;
-		model.queue[i] = queue;
 		model.free--;
 	}
 	if (begins) {
@@ -133,7 +131,7 @@ static void alloc(unsigned int queue)
 	if (i < 0 || model.closed) {
 		fuzz_check(!chunk);
 		if (!model.closed)
-			model_alloc(-1, queue);
+			model_alloc(-1);
 		return;
 	}
 	fuzz_check(chunk);
@@ -142,7 +140,7 @@ static void alloc(unsigned int queue)
 	i = chunk - binding.chunks;
 	fuzz_check(!model.refs[i] && chunk->binding == &binding);
 	fuzz_check(refcount_read(&chunk->ubuf.refcnt) == 1);
-	model_alloc(i, queue);
+	model_alloc(i);
 }
 
 static void put(unsigned int i)
@@ -151,21 +149,19 @@ static void put(unsigned int i)
 	model_put(i);
 }
 
-/* A reference on each of up to @n chunks from @i on, if they are of one queue */
+/* A reference on each of up to @n chunks from @i on, of whatever queues */
 static void put_row(unsigned int i, unsigned int n)
 {
 	struct devmem_chunk *chunks[CHUNKS_MAX];
 	unsigned int first = i, nr = 0;
 
 	for (; n && i < model.nr; n--, i++)
-		if (model.refs[i] && model.queue[i] == model.queue[first])
+		if (model.refs[i])
 			chunks[nr++] = &binding.chunks[i];
-	if (!nr)
-		return;
 	devmem_chunks_put(chunks, nr);
-	for (i = first; i < model.nr && nr; i++)
-		if (model.refs[i] && model.queue[i] == model.queue[first]) {
-			model.pressure = binding.pool.pressure;
+	model.pressure = binding.pool.pressure;
+	for (i = first; nr; i++)
+		if (model.refs[i]) {
 			model_put(i);
 			nr--;
 		}
