@@ -346,7 +346,7 @@ static void ends_mid_stream(enum end end)
 			kill(pid, SIGKILL);
 			close(c.rx);
 		} else {
-			rx_all(&rx, some(15 * MIB));
+			rx_all(&rx, some(16 * MIB) - some(MIB));
 			rx_eof(&rx);
 			test_join(pid);
 			check_cmp(rx.placed, >, 0);
