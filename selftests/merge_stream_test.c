@@ -48,15 +48,17 @@ static uint64_t merged(void)
 }
 
 /* Each poll finds several packets, however slowly they are sent: of the sender's
- * TSO, or single segments.
+ * TSO, or single segments. There are chunks for all that may wait to be read.
  */
 static void begin(int family, bool super, uint32_t chunk)
 {
+	struct conn_opts opts = { .family = family, .rcvbuf = MIB };
+
 	defer(restore, NULL);
 	must_cmd("ethtool -K nsd0 rx-gro-hw %s", super ? "on" : "off");
 	must_cmd("ethtool -C nsd0 rx-usecs 10000");
 	bind_buffer(&b, DEVMEM_BUF_GPU, 8 * MIB, chunk);
-	connect_pair(&c, family);
+	connect_with(&c, &opts);
 	attach(c.rx, &b);
 	rx_init(&rx, c.rx, &b, SEED);
 }
