@@ -4,7 +4,8 @@
  * with none, into each kind of memory, on a good wire and on a bad one: every
  * byte is right, and where it should be. Which packets become one is gro_test's.
  */
-#include <signal.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -224,17 +225,22 @@ static void without_header_split(void)
 	check_eq(answer.err, 0);
 }
 
-static void toggle(void)
+/* Until nobody has the other end of @stop: whoever were killed would leave a command
+ * of his running.
+ */
+static void toggle(int stop)
 {
+	struct pollfd pfd = { .fd = stop, .events = POLLIN };
 	unsigned int i;
 
-	for (i = 0;; i++) {
+	for (i = 0; !poll(&pfd, 1, 0); i++) {
 		nic_feature("rx-gro-hw", i & 1);
 		usleep((useconds_t)rand() % 5000);
 		if (i % 64 == 3)
 			cmd("ip netns exec devmem-b ethtool -K nsd1 tx-tcp-segmentation %s",
 			    i & 64 ? "on" : "off");
 	}
+	_exit(0);
 }
 
 /* It is switched on and off in mid-stream, with packets in the delay line. */
@@ -243,18 +249,23 @@ static void toggled_mid_stream(void)
 	static const unsigned int delays[] = { 0, 500 };
 	enum memory memory;
 	unsigned int i;
+	int stop[2];
 	pid_t pid;
 
 	defer(restore, NULL);
+	must(pipe2(stop, O_CLOEXEC));
 	pid = test_fork();
-	if (!pid)
-		toggle();
+	if (!pid) {
+		close(stop[1]);
+		toggle(stop[0]);
+	}
 	for (i = 0; i < ARRAY_SIZE(delays); i++) {
 		impair(RECEIVER, "delay_us", delays[i]);
 		for (memory = 0; memory < MEMORIES; memory++)
 			stream(memory, AF_INET6, some(4 * MIB), 65536);
 	}
-	check_eq(kill(pid, SIGKILL), 0);
+	close(stop[1]);
+	test_join(pid);
 }
 
 static void setup(void)

@@ -8,12 +8,14 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <net/if.h>
 #include <netinet/ip.h>
 #include <netinet/ip6.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -297,11 +299,15 @@ static void no_options(void)
 
 /* ---- disturbances --------------------------------------------------------- */
 
-static void toggle(void)
+/* Until nobody has the other end of @stop: whoever were killed would leave a command
+ * of his running.
+ */
+static void toggle(int stop)
 {
+	struct pollfd pfd = { .fd = stop, .events = POLLIN };
 	unsigned int i;
 
-	for (i = 0;; i++) {
+	for (i = 0; !poll(&pfd, 1, 0); i++) {
 		nic_feature("rx-gro", i & 1);
 		usleep((useconds_t)rand() % 5000);
 		if (i % 16 == 3)
@@ -309,19 +315,25 @@ static void toggle(void)
 		if (i % 16 == 11)
 			cmd("ip link set nsd0 gro_max_size 65536");
 	}
+	_exit(0);
 }
 
 static void toggled_mid_stream(void)
 {
+	int stop[2];
 	pid_t pid;
 
 	begin(AF_INET, false, 4096);
+	must(pipe2(stop, O_CLOEXEC));
 	pid = test_fork();
-	if (!pid)
-		toggle();
+	if (!pid) {
+		close(stop[1]);
+		toggle(stop[0]);
+	}
 	whole_stream(some(16 * MIB), 30000);
 	check_eq(rx.host, 0);
-	check_eq(kill(pid, SIGKILL), 0);
+	close(stop[1]);
+	test_join(pid);
 	cmd("ip link set nsd0 gro_max_size 65536");
 }
 
