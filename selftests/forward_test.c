@@ -28,6 +28,7 @@
 #define SEED	0xf03d
 #define BUFFER	(4U << 20)
 #define STREAM	(16U << 20)
+#define WINDOW	(128 << 10)	/* SO_RCVBUF, half of what TCP makes of it */
 
 static struct bound b;
 static struct conn c;
@@ -46,11 +47,12 @@ static void write_sysctl(const char *name, const char *value)
 
 static void begin(int family)
 {
+	struct conn_opts opts = { .family = family, .rcvbuf = WINDOW };
 	int on = 1, off = -1, queue = 2;
 	socklen_t len = sizeof(isn);
 
 	bind_buffer(&b, DEVMEM_BUF_GPU, BUFFER, 65536);
-	connect_pair(&c, family);
+	connect_with(&c, &opts);
 	must(setsockopt(c.tx, IPPROTO_TCP, TCP_REPAIR, &on, sizeof(on)));
 	must(setsockopt(c.tx, IPPROTO_TCP, TCP_REPAIR_QUEUE, &queue, sizeof(queue)));
 	must(getsockopt(c.tx, IPPROTO_TCP, TCP_QUEUE_SEQ, &isn, &len));
@@ -237,8 +239,9 @@ static uint64_t placed_bytes(void)
 	return info.stats.placed_bytes;
 }
 
-/* Any change of routes makes the socket look its route up again. Most is placed
- * if there is a while between two of them.
+/* Any change of routes makes the socket look its route up again, and what is under
+ * way by then, a window at most, may go to host memory. Here are two changes, and
+ * then at least twice as much is placed.
  */
 static void routes_flushed(void)
 {
