@@ -58,6 +58,11 @@ enum side { RECEIVER, SENDER };
  */
 void env_setup(unsigned int nr_queues);
 
+/* Wait until both links can be used, and no late consequence of their having come up
+ * is left. The caller is on the receiver afterwards. Part of env_setup().
+ */
+void env_ready(void);
+
 /* Have the sender wait long before it retransmits: for tests that count packets
  * or pieces, which must not depend on how busy the machine is.
  */

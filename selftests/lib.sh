@@ -74,6 +74,7 @@ nsd_pair() { # [QUEUES]
 	nsd_up $NS_A nsd0 1
 	nsd_up $NS_B nsd1 2
 	within 50 has_carrier $NS_A nsd0
+	within 50 has_carrier $NS_B nsd1
 }
 
 nsd_up() { # NETNS LINK HOST
