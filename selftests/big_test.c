@@ -52,6 +52,7 @@ static void pages(unsigned int size)
 	must_cmd("ethtool -G nsd0 rx-buf-len %u", size);
 	must_cmd("ip link set nsd0 up");
 	must_cmd("ip addr replace %s/64 dev nsd0 nodad", ADDR6(RECEIVER));
+	env_ready();
 	env_patient();
 }
 
