@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The hostile peer of common_wire.h: a packet socket and just enough of TCP to
- * get a connection; and its peaceful neighbour. Owns no state of the receiver's; must not know what a packet
- * is meant to break.
+ * get a connection; and its peaceful neighbour. Owns no state of the receiver's;
+ * must not know what a packet is meant to break.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <net/if.h>
@@ -45,6 +46,23 @@ static void read_mac(enum side side, unsigned char *mac)
 	close(fd);
 }
 
+/* The socket gets what is for us alone. It is emptied only now and then, and should
+ * have no room for what a neighbour's receiver has to say by then.
+ */
+static void only_ours(int fd)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 ETH_HLEN + offsetof(struct iphdr, daddr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ntohl(addr_of(WIRE_ADDR)), 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, 0xffff),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+	};
+	struct sock_fprog prog = { ARRAY_SIZE(code), code };
+
+	must(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog)));
+}
+
 void wire_open(struct wire *w)
 {
 	struct sockaddr_ll ll = { .sll_family = AF_PACKET,
@@ -58,6 +76,7 @@ void wire_open(struct wire *w)
 	read_mac(SENDER, w->mac[1]);
 	env_enter(SENDER);
 	w->packet = must(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
+	only_ours(w->packet);
 	ll.sll_ifindex = (int)if_nametoindex(DEV_NAME(SENDER));
 	must(bind(w->packet, (void *)&ll, sizeof(ll)));
 	setsockopt(w->packet, SOL_SOCKET, SO_RCVBUFFORCE, &big, sizeof(big));
