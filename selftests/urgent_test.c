@@ -230,21 +230,47 @@ static void trap_release(struct trap *t, const void *data, size_t len)
 	must(ioctl(t->fd, UFFDIO_COPY, &copy));
 }
 
-/* The NIC has received @n packets more than @before. */
-static void arrived(uint64_t before, unsigned int n)
+/* Memory of packets that wait for whoever has the socket's lock, or have been
+ * received: to be had without it.
+ */
+static struct waiting {
+	uint32_t locked_out;
+	uint32_t received;
+} waiting(void)
 {
-	check(within(5000, nic_counter(RECEIVER, "rx_packets") >= before + n));
-	usleep(20000);	/* and handed them up */
+	uint32_t mem[SK_MEMINFO_VARS] = {};
+	socklen_t len = sizeof(mem);
+
+	must(getsockopt(rx.sock, SOL_SOCKET, SO_MEMINFO, mem, &len));
+	return (struct waiting){ mem[SK_MEMINFO_BACKLOG], mem[SK_MEMINFO_RMEM_ALLOC] };
 }
 
-/* Urgent, pointing ahead, then what it points to. 4 packets. */
-static void send_urgent(uint64_t pos)
+/* The socket has it, or the backlog, if it is locked. */
+static void send_until_there(const struct segment *s, bool locked)
 {
-	wire_send(&w, &(struct segment){ .pos = pos, .len = 1000, .urg = 1500,
-					 .flags = TCP_ACK | TCP_URG });
-	wire_data(&w, pos + 1000, 2000, 1000);
-	wire_send(&w, &(struct segment){ .pos = pos + 3000, .len = 1000, .urg = 1,
-					 .flags = TCP_ACK | TCP_URG });
+	struct waiting before = waiting();
+
+	wire_send(&w, s);
+	if (locked)
+		check(within(5000, waiting().locked_out > before.locked_out));
+	else
+		check(within(5000, waiting().received > before.received));
+}
+
+/* Urgent, pointing ahead, then what it points to. */
+static void send_urgent(uint64_t pos, bool locked)
+{
+	struct segment s = { .pos = pos, .len = 1000, .urg = 1500,
+			     .flags = TCP_ACK | TCP_URG };
+
+	send_until_there(&s, locked);
+	for (s.flags = TCP_ACK | TCP_PSH; s.pos < pos + 2000;) {
+		s.pos += 1000;
+		send_until_there(&s, locked);
+	}
+	s = (struct segment){ .pos = pos + 3000, .len = 1000, .urg = 1,
+			      .flags = TCP_ACK | TCP_URG };
+	send_until_there(&s, locked);
 }
 
 static void *blocked_reader(void *arg)
@@ -259,7 +285,6 @@ static void into_the_backlog(void)
 {
 	struct trap t;
 	pthread_t reader;
-	uint64_t packets;
 	void *ret;
 
 	begin();
@@ -268,9 +293,7 @@ static void into_the_backlog(void)
 	rx_wait(&rx);
 	check_eq(pthread_create(&reader, NULL, blocked_reader, &t), 0);
 	trap_wait(&t);
-	packets = nic_counter(RECEIVER, "rx_packets");
-	send_urgent(600);
-	arrived(packets, 4);
+	send_urgent(600, true);
 	trap_release(&t, "", 0);
 	check_eq(pthread_join(reader, &ret), 0);
 	check_eq((long)ret, 600);
@@ -288,15 +311,6 @@ static void *blocked_ulp(void *unused)
 	(void)unused;
 	return (void *)(long)(setsockopt(rx.sock, IPPROTO_TCP, TCP_ULP, "devmem", 7) ?
 			      errno : 0);
-}
-
-static bool in_backlog(void)
-{
-	uint32_t mem[SK_MEMINFO_VARS] = {};
-	socklen_t len = sizeof(mem);
-
-	must(getsockopt(rx.sock, SOL_SOCKET, SO_MEMINFO, mem, &len));
-	return mem[SK_MEMINFO_BACKLOG];
 }
 
 /* The backlog has it before anybody asks for the ULP: TCP eats it first. */
@@ -318,9 +332,8 @@ static void in_the_backlog_before_the_ulp(void)
 	rx_wait(&rx);
 	check_eq(pthread_create(&reader, NULL, blocked_reader, &t), 0);
 	trap_wait(&t);
-	wire_send(&w, &(struct segment){ .pos = 600, .len = 1000, .urg = 1500,
-					 .flags = TCP_ACK | TCP_URG });
-	check(within(2000, in_backlog()));
+	send_until_there(&(struct segment){ .pos = 600, .len = 1000, .urg = 1500,
+					    .flags = TCP_ACK | TCP_URG }, true);
 	check_eq(pthread_create(&setter, NULL, blocked_ulp, NULL), 0);
 	usleep(50000);
 	trap_release(&t, "", 0);
@@ -355,7 +368,6 @@ static void while_attaching(void)
 	struct devmem_attach a = {};
 	struct trap t;
 	pthread_t thread;
-	uint64_t packets;
 	void *ret;
 
 	bind_buffer(&b, DEVMEM_BUF_GPU, 4 << 20, 65536);
@@ -366,9 +378,7 @@ static void while_attaching(void)
 	trap_set(&t);
 	check_eq(pthread_create(&thread, NULL, blocked_attach, &t), 0);
 	trap_wait(&t);
-	packets = nic_counter(RECEIVER, "rx_packets");
-	send_urgent(0);
-	arrived(packets, 4);
+	send_urgent(0, true);
 	a.binding_id = b.res.id;
 	a.dmabuf_fd = devmem_buf_fd(b.buf);
 	trap_release(&t, &a, sizeof(a));
@@ -377,7 +387,7 @@ static void while_attaching(void)
 	rx_all(&rx, 4000);
 	not_urgent_here();
 	still_placed();
-	send_urgent(rx.pos);
+	send_urgent(rx.pos, false);
 	rx_all(&rx, 4000);
 	still_placed();
 	finish();
