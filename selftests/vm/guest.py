@@ -11,7 +11,8 @@ import time
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 QEMU = os.path.join(TOP, "build/qemu/run")
 PROBE = os.path.join(TOP, "build/vm/kvm")
-BOOT_TIMEOUT = 180 * int(os.environ.get("SLOW", "1"))
+SLOW = int(os.environ.get("SLOW", "1"))
+BOOT_TIMEOUT = 180 * SLOW
 BOOT_TRIES = 3
 
 # Under TCG rep movsb makes guest copies three times slower, and cmpxchg16b has
@@ -58,7 +59,7 @@ class Guest:
                 "-smp", os.environ.get("CPUS", "2"), "-m", str(memory),
                 "-nodefaults", "-display", "none", "-no-reboot",
                 "-kernel", os.path.join(kernel, "vmlinuz"), "-initrd", initramfs,
-                "-append", CMDLINE, "-serial", f"file:{self.console_path}",
+                "-append", f"{CMDLINE} SLOW={SLOW}", "-serial", f"file:{self.console_path}",
                 "-device", "virtio-serial-pci",
                 "-chardev", "file,id=report,path=/dev/stdout",
                 "-device", "virtserialport,chardev=report,name=report"]
@@ -69,7 +70,8 @@ class Guest:
         self.console_path = self.stderr.name
         return [os.path.join(kernel, "linux"), f"mem={memory}M", f"initrd={initramfs}",
                 f"uml_dir={self.work}", f"hostfs={self.work}", "console=tty0",
-                "con=null", "con0=null,fd:2", "ssl=null", "ssl0=null,fd:1", *UML_CMDLINE.split()]
+                "con=null", "con0=null,fd:2", "ssl=null", "ssl0=null,fd:1", f"SLOW={SLOW}",
+                *UML_CMDLINE.split()]
 
     def read_line(self, deadline):
         while b"\n" not in self.pending:
