@@ -132,8 +132,8 @@ struct bound {
 	size_t size;
 };
 
-/* Bind a new buffer, filled with 0xa5, to queues 0 .. 3 (or fewer, if nsd0 has
- * fewer). @chunk 0: the kernel's choice.
+/* Bind a new buffer, filled with 0xa5, to queues 0 .. 3 of nsd0, which must have
+ * them. @chunk 0: the kernel's choice.
  */
 void bind_buffer(struct bound *b, enum devmem_buf_kind kind, size_t size,
 		 uint32_t chunk);

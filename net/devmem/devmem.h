@@ -311,6 +311,12 @@ struct devmem_piece {
 	u32 len;
 };
 
+/* Where a reader of one skb is. */
+struct devmem_frag_cursor {
+	struct sk_buff *payload;	/* that begins at @start of the skb; NULL: nowhere */
+	u32 start;
+};
+
 void devmem_frag_init_chunk(struct devmem_chunk *chunk);
 struct page *devmem_frag_poison_alloc(u32 chunk_shift);
 void devmem_frag_poison_free(struct page *poison);
@@ -323,7 +329,7 @@ bool devmem_frag_ends_at(const struct sk_buff *payload,
 void devmem_frag_extend(struct sk_buff *skb, struct sk_buff *payload, u32 len);
 bool devmem_frag_placed(const struct sk_buff *skb);
 bool devmem_frag_find(const struct sk_buff *skb, u32 offset,
-		      struct devmem_piece *piece);
+		      struct devmem_frag_cursor *at, struct devmem_piece *piece);
 void devmem_frag_release(struct sk_buff *skb);
 
 /* merge.c */

@@ -138,10 +138,11 @@ bool devmem_frag_placed(const struct sk_buff *skb)
 }
 
 /* Which bytes of which chunk stand at @offset of @skb? False if they are not
- * ours: the linear part, or what another stack put there.
+ * ours: the linear part, or what another stack put there. @at is zeroed for the first
+ * time, and saves later ones, further on in the same @skb, the way from its beginning.
  */
 bool devmem_frag_find(const struct sk_buff *skb, u32 offset,
-		      struct devmem_piece *piece)
+		      struct devmem_frag_cursor *at, struct devmem_piece *piece)
 {
 	struct sk_buff *payload;
 	struct ubuf_info *ubuf;
@@ -149,11 +150,15 @@ bool devmem_frag_find(const struct sk_buff *skb, u32 offset,
 
 	if (offset < skb_headlen(skb) || !devmem_frag_placed(skb))
 		return false;
-	offset -= skb_headlen(skb);
+	if (!at->payload || offset < at->start) {
+		at->payload = skb_shinfo(skb)->frag_list;
+		at->start = skb_headlen(skb);
+	}
 
-	skb_walk_frags(skb, payload) {
-		if (offset >= payload->len) {
-			offset -= payload->len;
+	for (; at->payload; at->payload = payload->next) {
+		payload = at->payload;
+		if (offset - at->start >= payload->len) {
+			at->start += payload->len;
 			continue;
 		}
 		ubuf = skb_zcopy(payload);
@@ -162,8 +167,8 @@ bool devmem_frag_find(const struct sk_buff *skb, u32 offset,
 			return false;
 		frag = &skb_shinfo(payload)->frags[0];
 		piece->chunk = container_of(ubuf, struct devmem_chunk, ubuf);
-		piece->off = skb_frag_off(frag) + offset;
-		piece->len = payload->len - offset;
+		piece->off = skb_frag_off(frag) + offset - at->start;
+		piece->len = payload->len - (offset - at->start);
 		return true;
 	}
 	return false;

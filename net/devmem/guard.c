@@ -128,10 +128,11 @@ static unsigned int devmem_guard_in4(void *priv, struct sk_buff *skb,
 static unsigned int devmem_guard_forward(void *priv, struct sk_buff *skb,
 					 const struct nf_hook_state *state)
 {
+	struct devmem_frag_cursor at = {};
 	struct devmem_piece piece;
 
 	if (likely(skb_frags_readable(skb)) ||
-	    !devmem_frag_find(skb, skb_headlen(skb), &piece))
+	    !devmem_frag_find(skb, skb_headlen(skb), &at, &piece))
 		return NF_ACCEPT;
 	this_cpu_inc(piece.chunk->binding->stats->forward_drops);
 	return NF_DROP;

@@ -34,6 +34,7 @@ struct devmem_reader {
 	size_t copied;			/* bytes it gets */
 	size_t done;			/* of those, not yet told to TCP */
 	u32 seq;			/* of the next byte */
+	struct devmem_frag_cursor at;	/* in the skb that is walked */
 	bool fin;			/* the peer's FIN was reached */
 	bool has_ts;
 	struct scm_timestamping_internal ts;
@@ -197,7 +198,7 @@ static int devmem_reader_take(struct devmem_reader *r, struct sk_buff *skb,
 
 	if (r->flags & MSG_TRUNC)
 		return min_t(size_t, skb->len - offset, r->len);
-	if (devmem_frag_find(skb, offset, &piece))
+	if (devmem_frag_find(skb, offset, &r->at, &piece))
 		return devmem_reader_take_placed(r, &piece);
 	return devmem_reader_take_host(r, skb, offset);
 }
@@ -222,6 +223,7 @@ static int devmem_reader_walk(struct devmem_reader *r)
 
 	skb_queue_walk(&r->sk->sk_receive_queue, skb) {
 		offset = r->seq - TCP_SKB_CB(skb)->seq;
+		memset(&r->at, 0, sizeof(r->at));
 		if (offset < skb->len) {
 			if (!r->len)
 				return 1;
