@@ -113,13 +113,13 @@ static void devmem_magazine_set_free(struct devmem_magazine *magazine, u32 nr)
 	WRITE_ONCE(magazine->nr_free, nr);
 }
 
-/* Take chunks from the pool, at least one if it has any. */
-static void devmem_magazine_fill(struct devmem_magazine *magazine)
+/* Take chunks from the pool, at least one if it has any. Does pressure begin? */
+static bool devmem_magazine_fill(struct devmem_magazine *magazine)
 {
 	struct devmem_binding *binding = magazine->binding;
 	struct devmem_pool *pool = &binding->pool;
-	bool event = false;
-	u32 nr = 0;
+	bool begins = false;
+	u32 nr;
 
 	lockdep_assert_held(&magazine->lock);
 
@@ -131,14 +131,10 @@ static void devmem_magazine_fill(struct devmem_magazine *magazine)
 		       nr * sizeof(*pool->free));
 		devmem_magazine_set_free(magazine, nr);
 		devmem_pool_relieve(binding);
-		event = devmem_pool_press(binding);
+		begins = devmem_pool_press(binding);
 	}
 	spin_unlock(&pool->lock);
-
-	if (event) {
-		this_cpu_inc(binding->stats->pressure);
-		devmem_binding_event(binding, DEVMEM_EVENT_PRESSURE);
-	}
+	return begins;
 }
 
 /* Give chunks to the pool until @nr are left. After the lock is dropped the binding
@@ -216,16 +212,24 @@ void devmem_pool_close(struct devmem_binding *binding)
 
 static struct devmem_chunk *devmem_magazine_take(struct devmem_magazine *magazine)
 {
+	struct devmem_binding *binding = magazine->binding;
 	struct devmem_chunk *chunk = NULL;
+	bool pressure = false;
 
 	spin_lock_bh(&magazine->lock);
 	if (!magazine->nr_free)
-		devmem_magazine_fill(magazine);
+		pressure = devmem_magazine_fill(magazine);
 	if (magazine->nr_free) {
 		devmem_magazine_set_free(magazine, magazine->nr_free - 1);
-		chunk = &magazine->binding->chunks[magazine->free[magazine->nr_free]];
+		chunk = &binding->chunks[magazine->free[magazine->nr_free]];
 	}
 	spin_unlock_bh(&magazine->lock);
+
+	/* who is told finds this chunk gone */
+	if (pressure) {
+		this_cpu_inc(binding->stats->pressure);
+		devmem_binding_event(binding, DEVMEM_EVENT_PRESSURE);
+	}
 	return chunk;
 }
 

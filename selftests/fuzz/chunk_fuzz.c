@@ -40,6 +40,7 @@ void devmem_frag_init_chunk(struct devmem_chunk *chunk)
 void devmem_binding_event(struct devmem_binding *b, enum devmem_event event)
 {
 	fuzz_check(b == &binding && event == DEVMEM_EVENT_PRESSURE);
+	fuzz_check(!fuzz_state.locks);
 	events++;
 }
 
