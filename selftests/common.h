@@ -113,6 +113,9 @@ void nic_counts_quiet(struct nic_count *counts, size_t nr);
  */
 void unpark(void);
 
+/* A line of /proc/meminfo, e.g. "MemFree", in KiB. */
+long long meminfo(const char *wanted);
+
 /* Lines of /sys/kernel/debug/.../objects of both modules, without devices and
  * links, that are not 0, as "name number, ..." in @text. Returns their number.
  */

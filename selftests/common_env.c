@@ -485,6 +485,21 @@ unsigned int live_objects(char *text, size_t size)
 	return n;
 }
 
+long long meminfo(const char *wanted)
+{
+	FILE *f = fopen("/proc/meminfo", "re");
+	char line[128], name[64];
+	long long kib = -1;
+
+	check(f);
+	while (kib < 0 && fgets(line, sizeof(line), f))
+		if (sscanf(line, "%63[^:]: %lld", name, &kib) != 2 || strcmp(name, wanted))
+			kib = -1;
+	fclose(f);
+	check_cmp(kib, >=, 0);
+	return kib;
+}
+
 long live_object(const char *wanted)
 {
 	unsigned int i;

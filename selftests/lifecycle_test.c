@@ -498,20 +498,6 @@ static void tokens_of_two_bindings(void)
 	free_bound(&second);
 }
 
-static long long memory_available(void)
-{
-	FILE *f = fopen("/proc/meminfo", "re");
-	long long kib = -1;
-	char line[128];
-
-	check(f);
-	while (kib < 0 && fgets(line, sizeof(line), f))
-		sscanf(line, "MemAvailable: %lld", &kib);
-	fclose(f);
-	check_cmp(kib, >=, 0);
-	return kib;
-}
-
 /* What a binding takes of the host's memory it gives back, above all the page as
  * large as a chunk that stands for its payload in skbs.
  */
@@ -521,7 +507,7 @@ static void host_memory_comes_back(void)
 	long long before, lost;
 	unsigned int i;
 
-	before = memory_available();
+	before = meminfo("MemAvailable");
 	for (i = 0; i < rounds; i++) {
 		bind_buffer(&b, DEVMEM_BUF_GPU, BUFFER, chunk_kib << 10);
 		connect_pair(&c, AF_INET);
@@ -535,7 +521,7 @@ static void host_memory_comes_back(void)
 		free_bound(&b);
 		check(within(2000, !live_object("bindings")));
 	}
-	lost = before - memory_available();
+	lost = before - meminfo("MemAvailable");
 	diag("%lld KiB less", lost);
 	check_cmp(lost, <, rounds * chunk_kib / 2);
 }

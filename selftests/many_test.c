@@ -230,6 +230,17 @@ static void exhausted(void)
 	devmem_nl_close(nl);
 }
 
+/* Two connections, attached to @b: that of @c and @rx, and another. */
+static void attach_two(struct conn *other, struct rx *rx2)
+{
+	connect_pair(&c, AF_INET);
+	connect_pair(other, AF_INET6);
+	attach(c.rx, &b);
+	attach(other->rx, &b);
+	rx_init(&rx, c.rx, &b, SEED);
+	rx_init(rx2, other->rx, &b, SEED + 1);
+}
+
 /* Two flows, one of which hoards: the other falls back, too, and gets its share
  * when the hoarder goes.
  */
@@ -241,12 +252,7 @@ static void a_hoarder(void)
 	pid_t pid;
 
 	bind_buffer(&b, DEVMEM_BUF_GPU, 256 << 10, 4096);
-	connect_pair(&c, AF_INET);
-	connect_pair(&other, AF_INET6);
-	attach(c.rx, &b);
-	attach(other.rx, &b);
-	rx_init(&rx, c.rx, &b, SEED);
-	rx_init(&rx2, other.rx, &b, SEED + 1);
+	attach_two(&other, &rx2);
 	rx.keep = true;
 	pid = send_start(&c, 500000, SEED, 1000, 0);
 	rx_all(&rx, 500000);
@@ -278,12 +284,7 @@ static void from_queue_to_queue(void)
 	pid_t pid;
 
 	bind_queues(&b, DEVMEM_BUF_GPU, size, 4096, queues, ARRAY_SIZE(queues));
-	connect_pair(&c, AF_INET);
-	connect_pair(&other, AF_INET6);
-	attach(c.rx, &b);
-	attach(other.rx, &b);
-	rx_init(&rx, c.rx, &b, SEED);
-	rx_init(&rx2, other.rx, &b, SEED + 1);
+	attach_two(&other, &rx2);
 	pid = send_start(&c, 1 << 20, SEED, 65536, 0);
 	rx_all(&rx, 1 << 20);
 	test_join(pid);

@@ -24,7 +24,7 @@ send_and_compare() { # ADDRESS
 	[ -p /tmp/vlan.hold ] || mkfifo /tmp/vlan.hold
 	ip netns exec $NS_A busybox nc -l -p 7777 <>/tmp/vlan.hold >/tmp/vlan.got &
 	receiver=$!
-	within 50 listening || fail "nobody listens"
+	within 50 listening $NS_A 7777 || fail "nobody listens"
 	# in large writes: those of nc are 1 KiB, and where each is acknowledged
 	# before the next there is never enough for a super-packet
 	ip netns exec $NS_B ncdevmem send --input /tmp/vlan.data "$1" 7777
@@ -32,9 +32,7 @@ send_and_compare() { # ADDRESS
 	cmp /tmp/vlan.data /tmp/vlan.got || fail "the stream is not what was sent"
 }
 
-listening() { ip netns exec $NS_A ss -Hltn 'sport = :7777' | grep -q .; }
-
-counter() { ip netns exec $NS_A ethtool -S nsd0 | sed -n "s/^ *$1: //p"; }
+counter() { nic_counter $NS_A nsd0 "$1"; }
 
 all_combinations() {
 	vlans

@@ -16,18 +16,7 @@
 /* What the kernel has not got left, in KiB. */
 static long long memory_used(void)
 {
-	long long total = 0, unused = 0;
-	FILE *f = fopen("/proc/meminfo", "re");
-	char line[128];
-
-	check(f);
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "MemTotal: %lld", &total) != 1 &&
-		    sscanf(line, "MemFree: %lld", &unused) == 1)
-			break;
-	fclose(f);
-	check_cmp(unused, >, 0);
-	return total - unused;
+	return meminfo("MemTotal") - meminfo("MemFree");
 }
 
 static struct devmem_nl *our_nl;
