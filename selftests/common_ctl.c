@@ -316,6 +316,20 @@ int ctl_gpu_revoke(int fd)
 	return ctl_gpu_ioctl(NSDM_GPU_REVOKE, &revoke);
 }
 
+int ctl_gpu_revoke_again(int fd)
+{
+	struct nsdm_gpu_revoke revoke = { .fd = fd, .flags = NSDM_GPU_REVOKE_AGAIN };
+
+	return ctl_gpu_ioctl(NSDM_GPU_REVOKE, &revoke);
+}
+
+int ctl_gpu_fence(int fd, unsigned int usage, unsigned int ms)
+{
+	struct nsdm_gpu_fence fence = { .fd = fd, .usage = usage, .ms = ms };
+
+	return ctl_gpu_ioctl(NSDM_GPU_FENCE, &fence);
+}
+
 static int ctl_udmabuf(int memfd, const struct ctl_part *parts, unsigned int nr)
 {
 	struct udmabuf_create_list *list;

@@ -68,6 +68,12 @@ int ctl_gro_max(const char *dev, uint32_t bytes);
 int ctl_gpu_alloc(uint64_t size, unsigned int order, unsigned int flags);
 int ctl_gpu_revoke(int fd);
 
+/* Tell the importers of a buffer that was taken back once more. */
+int ctl_gpu_revoke_again(int fd);
+
+/* It is busy with the buffer for @ms: enum nsdm_gpu_usage. */
+int ctl_gpu_fence(int fd, unsigned int usage, unsigned int ms);
+
 /* A dma-buf of parts of one 2 MiB page, in this order: its contiguous pieces
  * are as long as the parts, unless one follows the other in the page.
  */

@@ -152,10 +152,16 @@ static void gpu_layout(void)
 	check_member(struct nsdm_gpu_alloc, reserved, 20, 4);
 	check_eq(sizeof(struct nsdm_gpu_revoke), 8);
 	check_member(struct nsdm_gpu_revoke, fd, 0, 4);
-	check_member(struct nsdm_gpu_revoke, reserved, 4, 4);
+	check_member(struct nsdm_gpu_revoke, flags, 4, 4);
+	check_eq(sizeof(struct nsdm_gpu_fence), 16);
+	check_member(struct nsdm_gpu_fence, fd, 0, 4);
+	check_member(struct nsdm_gpu_fence, usage, 4, 4);
+	check_member(struct nsdm_gpu_fence, ms, 8, 4);
+	check_member(struct nsdm_gpu_fence, reserved, 12, 4);
 
 	check_eq(NSDM_GPU_ALLOC, 0xc01856d0);
 	check_eq(NSDM_GPU_REVOKE, 0x400856d1);
+	check_eq(NSDM_GPU_FENCE, 0x401056d2);
 	check_eq(NSDM_GPU_ORDER_MAX, 9);
 	check_eq(NSDM_GPU_SIZE_MAX, 4294967296);
 	check_eq(NSDM_GPU_NO_ATTACH, 1);
@@ -165,6 +171,40 @@ static void gpu_layout(void)
 	check_eq(NSDM_GPU_MAP_ODD_START, 16);
 	check_eq(NSDM_GPU_MAP_NO_RAM, 32);
 	check_eq(NSDM_GPU_MAP_SHORT, 64);
+	check_eq(NSDM_GPU_PIN_MOVES, 128);
+	check_eq(NSDM_GPU_MAP_MOVES, 256);
+	check_eq(NSDM_GPU_NO_ATTACH_524, 512);
+	check_eq(NSDM_GPU_PIN_524, 1024);
+	check_eq(NSDM_GPU_MAP_524, 2048);
+	check_eq(NSDM_GPU_MAP_EINTR, 4096);
+	check_eq(NSDM_GPU_P2P_ONLY, 8192);
+	check_eq(NSDM_GPU_PCI_ONLY, 16384);
+	check_eq(NSDM_GPU_REVOKE_AGAIN, 1);
+	check_eq(NSDM_GPU_READS, 0);
+	check_eq(NSDM_GPU_WRITES, 1);
+	check_eq(NSDM_GPU_MOVES, 2);
+	check_eq(NSDM_GPU_IDLE, 3);
+}
+
+static void gpu_bad_fences(int dev, int buffer)
+{
+	struct nsdm_gpu_fence bad[] = {
+		{ .fd = dev },
+		{ .fd = buffer, .usage = NSDM_GPU_IDLE + 1 },
+		{ .fd = buffer, .ms = NSDM_GPU_FENCE_MS_MAX + 1 },
+		{ .fd = buffer, .reserved = 1 },
+	};
+	struct nsdm_gpu_fence fence = { .fd = -1 };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(bad); i++)
+		check_errno(ioctl(dev, NSDM_GPU_FENCE, &bad[i]), EINVAL);
+	check_errno(ioctl(dev, NSDM_GPU_FENCE, &fence), EBADF);
+	check_errno(ioctl(dev, NSDM_GPU_FENCE, NULL), EFAULT);
+	fence.fd = buffer;
+	fence.ms = NSDM_GPU_FENCE_MS_MAX;
+	check_eq(ioctl(dev, NSDM_GPU_FENCE, &fence), 0);
+	check_eq(live_object("gpu_fences"), 1);
 }
 
 /* What the fake GPU refuses. */
@@ -207,13 +247,17 @@ static void gpu_bad_input(void)
 	fd = ctl_gpu_alloc(1 << 20, 0, 0);
 	check_cmp(fd, >=, 0);
 	revoke.fd = fd;
-	revoke.reserved = 1;
+	revoke.flags = 2;
 	check_errno(ioctl(dev, NSDM_GPU_REVOKE, &revoke), EINVAL);
-	revoke.reserved = 0;
+	revoke.flags = 0;
 	check_eq(ioctl(dev, NSDM_GPU_REVOKE, &revoke), 0);
 	check_errno(ioctl(dev, NSDM_GPU_REVOKE, &revoke), ENODEV);
+	revoke.flags = NSDM_GPU_REVOKE_AGAIN;
+	check_eq(ioctl(dev, NSDM_GPU_REVOKE, &revoke), 0);
+	gpu_bad_fences(dev, fd);
 	close(fd);
 	check_eq(live_object("gpu_buffers"), 0);
+	check(within(2000, !live_object("gpu_fences")));
 }
 
 /* The module that runs knows the commands and the ULP of the headers, and no

@@ -14,6 +14,8 @@
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/pci.h>
+#include <linux/preempt.h>
 #include <linux/scatterlist.h>
 #include <linux/sched/signal.h>
 #include <linux/seq_file.h>
@@ -40,6 +42,7 @@ static atomic_t nsdm_gpu_nr_pins = ATOMIC_INIT(0);
  * @order: of each block
  * @flags: NSDM_GPU_*
  * @revoked: set once; protected by the reservation lock
+ * @pins: likewise
  * @maps: of struct nsdm_gpu_map; protected by the reservation lock
  * @nr_blocks: number of @blocks
  * @blocks: compound pages
@@ -48,6 +51,7 @@ struct nsdm_gpu_buffer {
 	u32 order;
 	u32 flags;
 	bool revoked;
+	u32 pins;
 	struct list_head maps;
 	size_t nr_blocks;
 	struct page *blocks[] __counted_by(nr_blocks);
@@ -109,6 +113,23 @@ static struct nsdm_gpu_buffer *nsdm_gpu_alloc(u64 size, u32 order, u32 flags)
 	return buf;
 }
 
+/* Tell the importers. Where nobody has a mapping nobody has anything to wait for, and
+ * who does all the same is told on by the scheduler.
+ */
+static void nsdm_gpu_notify(struct dma_buf *dmabuf)
+{
+	const struct nsdm_gpu_buffer *buf = dmabuf->priv;
+	bool atomic = list_empty(&buf->maps);
+
+	dma_resv_assert_held(dmabuf->resv);
+
+	if (atomic)
+		preempt_disable();
+	dma_buf_invalidate_mappings(dmabuf);
+	if (atomic)
+		preempt_enable();
+}
+
 static int nsdm_gpu_attach(struct dma_buf *dmabuf,
 			   struct dma_buf_attachment *attach)
 {
@@ -117,6 +138,13 @@ static int nsdm_gpu_attach(struct dma_buf *dmabuf,
 
 	if (buf->flags & NSDM_GPU_NO_ATTACH)
 		return -EOPNOTSUPP;
+	if (buf->flags & NSDM_GPU_NO_ATTACH_524)
+		return -ENOTSUPP;
+	if (buf->flags & NSDM_GPU_P2P_ONLY && !attach->peer2peer)
+		return -EOPNOTSUPP;
+	/* where the other one reads what is not there */
+	if (buf->flags & NSDM_GPU_PCI_ONLY && !dev_is_pci(attach->dev))
+		return -EFAULT;
 	dma_resv_lock(dmabuf->resv, NULL);
 	revoked = buf->revoked;
 	dma_resv_unlock(dmabuf->resv);
@@ -132,7 +160,9 @@ static void nsdm_gpu_detach(struct dma_buf *dmabuf,
 	atomic_dec(&nsdm_gpu_nr_attachments);
 }
 
-/* The memory never moves: pinning it takes nothing but the right order. */
+/* The memory never moves, but the first pin may tell everybody that it does, as is
+ * usual where memory that is pinned has to be in a certain place.
+ */
 static int nsdm_gpu_pin(struct dma_buf_attachment *attach)
 {
 	struct nsdm_gpu_buffer *buf = attach->dmabuf->priv;
@@ -140,12 +170,21 @@ static int nsdm_gpu_pin(struct dma_buf_attachment *attach)
 	dma_resv_assert_held(attach->dmabuf->resv);
 	if (buf->revoked)
 		return -ENODEV;
+	if (buf->flags & NSDM_GPU_PIN_524)
+		return -ENOTSUPP;
+	if (buf->flags & NSDM_GPU_PIN_MOVES && !buf->pins)
+		nsdm_gpu_notify(attach->dmabuf);
+	buf->pins++;
 	atomic_inc(&nsdm_gpu_nr_pins);
 	return 0;
 }
 
 static void nsdm_gpu_unpin(struct dma_buf_attachment *attach)
 {
+	struct nsdm_gpu_buffer *buf = attach->dmabuf->priv;
+
+	dma_resv_assert_held(attach->dmabuf->resv);
+	buf->pins--;
 	atomic_dec(&nsdm_gpu_nr_pins);
 }
 
@@ -203,6 +242,12 @@ static struct sg_table *nsdm_gpu_map(struct dma_buf_attachment *attach,
 		return ERR_PTR(-ENOMEM);
 	if (buf->flags & NSDM_GPU_MAP_EIO)
 		return ERR_PTR(-EIO);
+	if (buf->flags & NSDM_GPU_MAP_524)
+		return ERR_PTR(-ENOTSUPP);
+	if (buf->flags & NSDM_GPU_MAP_EINTR)
+		return ERR_PTR(-EINTR);
+	if (buf->flags & NSDM_GPU_MAP_MOVES && list_empty(&buf->maps))
+		nsdm_gpu_notify(attach->dmabuf);
 
 	map = kzalloc(sizeof(*map), GFP_KERNEL);
 	if (!map)
@@ -312,6 +357,7 @@ static int nsdm_gpu_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 
 static void nsdm_gpu_release(struct dma_buf *dmabuf)
 {
+	nsdm_gpu_fence_idle(dmabuf);
 	nsdm_gpu_free(dmabuf->priv);
 }
 
@@ -354,6 +400,8 @@ static int nsdm_gpu_ioctl_alloc(void __user *arg)
 	info.size = alloc.size;
 	info.flags = O_RDWR;
 	info.priv = buf;
+	if (alloc.flags & NSDM_GPU_PCI_ONLY)
+		info.exp_name = "nv_dmabuf";
 	dmabuf = dma_buf_export(&info);
 	if (IS_ERR(dmabuf)) {
 		nsdm_gpu_free(buf);
@@ -376,6 +424,18 @@ static int nsdm_gpu_ioctl_alloc(void __user *arg)
 	return 0;
 }
 
+/* A dma-buf of ours; the caller puts it. */
+static struct dma_buf *nsdm_gpu_get(int fd)
+{
+	struct dma_buf *dmabuf = dma_buf_get(fd);
+
+	if (!IS_ERR(dmabuf) && dmabuf->ops != &nsdm_gpu_ops) {
+		dma_buf_put(dmabuf);
+		return ERR_PTR(-EINVAL);
+	}
+	return dmabuf;
+}
+
 static int nsdm_gpu_ioctl_revoke(void __user *arg)
 {
 	struct nsdm_gpu_revoke revoke;
@@ -385,26 +445,43 @@ static int nsdm_gpu_ioctl_revoke(void __user *arg)
 
 	if (copy_from_user(&revoke, arg, sizeof(revoke)))
 		return -EFAULT;
-	if (revoke.reserved)
+	if (revoke.flags & ~NSDM_GPU_REVOKE_FLAGS)
 		return -EINVAL;
-	dmabuf = dma_buf_get(revoke.fd);
+	dmabuf = nsdm_gpu_get(revoke.fd);
 	if (IS_ERR(dmabuf))
 		return PTR_ERR(dmabuf);
-	if (dmabuf->ops != &nsdm_gpu_ops) {
-		err = -EINVAL;
-		goto out;
-	}
 
 	buf = dmabuf->priv;
 	dma_resv_lock(dmabuf->resv, NULL);
-	if (buf->revoked) {
+	if (buf->revoked && !(revoke.flags & NSDM_GPU_REVOKE_AGAIN)) {
 		err = -ENODEV;
 	} else {
 		buf->revoked = true;
-		dma_buf_invalidate_mappings(dmabuf);
+		nsdm_gpu_notify(dmabuf);
 	}
 	dma_resv_unlock(dmabuf->resv);
-out:
+	dma_buf_put(dmabuf);
+	return err;
+}
+
+static int nsdm_gpu_ioctl_fence(void __user *arg)
+{
+	struct nsdm_gpu_fence fence;
+	struct dma_buf *dmabuf;
+	int err = 0;
+
+	if (copy_from_user(&fence, arg, sizeof(fence)))
+		return -EFAULT;
+	if (fence.reserved || fence.usage > NSDM_GPU_IDLE ||
+	    fence.ms > NSDM_GPU_FENCE_MS_MAX)
+		return -EINVAL;
+	dmabuf = nsdm_gpu_get(fence.fd);
+	if (IS_ERR(dmabuf))
+		return PTR_ERR(dmabuf);
+	if (fence.usage == NSDM_GPU_IDLE)
+		nsdm_gpu_fence_idle(dmabuf);
+	else
+		err = nsdm_gpu_fence_add(dmabuf, fence.usage, fence.ms);
 	dma_buf_put(dmabuf);
 	return err;
 }
@@ -417,6 +494,8 @@ static long nsdm_gpu_ioctl(struct file *file, unsigned int cmd,
 		return nsdm_gpu_ioctl_alloc((void __user *)arg);
 	case NSDM_GPU_REVOKE:
 		return nsdm_gpu_ioctl_revoke((void __user *)arg);
+	case NSDM_GPU_FENCE:
+		return nsdm_gpu_ioctl_fence((void __user *)arg);
 	default:
 		return -ENOTTY;
 	}
@@ -442,6 +521,7 @@ int nsdm_gpu_register(void)
 void nsdm_gpu_unregister(void)
 {
 	misc_deregister(&nsdm_gpu_misc);
+	nsdm_gpu_fence_exit();
 }
 
 void nsdm_gpu_show(struct seq_file *m)
@@ -451,6 +531,7 @@ void nsdm_gpu_show(struct seq_file *m)
 		   atomic_read(&nsdm_gpu_nr_attachments));
 	seq_printf(m, "gpu_maps %d\n", atomic_read(&nsdm_gpu_nr_maps));
 	seq_printf(m, "gpu_pins %d\n", atomic_read(&nsdm_gpu_nr_pins));
+	seq_printf(m, "gpu_fences %d\n", nsdm_gpu_fence_count());
 }
 
 DEVMEM_IMPORT_NS_DMA_BUF();
