@@ -252,6 +252,29 @@ static void told_of_revocation(void)
 	expect_silence(nl);
 }
 
+/* Who has lost the buffer has nothing to do when he hears of it again: he sends no
+ * second notification, and does not sleep, where the fake GPU lets nobody.
+ */
+static void told_again(void)
+{
+	struct devmem_nl *nl = listen_to();
+	struct devmem_event ev;
+	int i;
+
+	bind_buffer(&b, DEVMEM_BUF_GPU, BUFFER, CHUNK);
+	expect_event(nl, NETDEV_DEVMEM_CMD_BIND_NTF, b.res.id,
+		     NETDEV_DEVMEM_STATE_ACTIVE, &ev);
+	take_back();
+	expect_event(nl, NETDEV_DEVMEM_CMD_UNBIND_NTF, b.res.id,
+		     NETDEV_DEVMEM_STATE_REVOKED, &ev);
+	for (i = 0; i < 8; i++)
+		check_eq(ctl_gpu_revoke_again(devmem_buf_fd(b.buf)), 0);
+	expect_silence(nl);
+	check_eq(state_of(b.res.id), NETDEV_DEVMEM_STATE_REVOKED);
+	check_eq(live_object("gpu_maps"), 0);
+	check_eq(live_object("gpu_pins"), 0);
+}
+
 /* Once when less than one eighth is free, and not again before more than one
  * quarter was.
  */
@@ -329,6 +352,7 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(revoked_then_the_link_goes),
 	KTAP_CASE(told_of_bind_and_unbind),
 	KTAP_CASE(told_of_revocation),
+	KTAP_CASE(told_again),
 	KTAP_CASE(told_of_pressure),
 	KTAP_CASE(told_to_anybody),
 };

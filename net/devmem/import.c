@@ -31,6 +31,11 @@ static void devmem_binding_invalidate(struct dma_buf_attachment *attach)
 {
 	struct devmem_binding *binding = attach->importer_priv;
 
+	/* An exporter that moves a buffer tells everybody, and it may be us for whom
+	 * it does, while we pin or map. Who has no mapping loses none.
+	 */
+	if (!binding->sgt)
+		return;
 	if (cmpxchg(&binding->state, NETDEV_DEVMEM_STATE_ACTIVE,
 		    NETDEV_DEVMEM_STATE_REVOKED) == NETDEV_DEVMEM_STATE_ACTIVE) {
 		trace_devmem_revoke(binding);
