@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -131,9 +132,20 @@ static const struct row buffers_rows[] = {
 	ROW("buffer: exporter refuses the device", put_gpu, NSDM_GPU_NO_ATTACH,
 	  EOPNOTSUPP, "exporter netdevsim_devmem refuses nsd8: error -95"),
 	ROW("buffer: mapping fails with ENOMEM", put_gpu, NSDM_GPU_MAP_ENOMEM,
-	  ENOMEM, "exporter cannot map the buffer for nsd8: error -12"),
+	  ENOMEM, "exporter netdevsim_devmem cannot map for nsd8: error -12"),
 	ROW("buffer: mapping fails with EIO", put_gpu, NSDM_GPU_MAP_EIO,
-	  EIO, "exporter cannot map the buffer for nsd8: error -5"),
+	  EIO, "exporter netdevsim_devmem cannot map for nsd8: error -5"),
+	ROW("buffer: exporter refuses the device with ENOTSUPP", put_gpu,
+	  NSDM_GPU_NO_ATTACH_524,
+	  EOPNOTSUPP, "exporter netdevsim_devmem refuses nsd8: error -95"),
+	ROW("buffer: mapping fails with ENOTSUPP", put_gpu, NSDM_GPU_MAP_524,
+	  EOPNOTSUPP, "exporter netdevsim_devmem cannot map for nsd8: error -95"),
+	ROW("buffer: mapping is interrupted", put_gpu, NSDM_GPU_MAP_EINTR,
+	  EAGAIN, "exporter netdevsim_devmem cannot map for nsd8: error -11"),
+	ROW("buffer: for peer-to-peer DMA only", put_gpu, NSDM_GPU_P2P_ONLY,
+	  EOPNOTSUPP, "exporter netdevsim_devmem refuses nsd8: error -95"),
+	ROW("buffer: like NVIDIA's", put_gpu, NSDM_GPU_PCI_ONLY, EOPNOTSUPP,
+	  "exporter nv_dmabuf/netdevsim_devmem needs a PCI device, not nsd8"),
 	ROW("buffer: pieces begin in mid-page", put_gpu, NSDM_GPU_MAP_ODD_START,
 	  EINVAL, "exporter mapped an odd piece: 65024 bytes at offset 0"),
 	ROW("buffer: out of the device's reach", put_gpu, NSDM_GPU_MAP_NO_RAM,
@@ -147,6 +159,23 @@ static const struct row buffers_rows[] = {
 static void buffers(void)
 {
 	probe_rows(buffers_rows, ARRAY_SIZE(buffers_rows));
+}
+
+/* Whether pinning is a part of mapping is the kernel's business. */
+static void pinning_fails(void)
+{
+	int fd = ctl_gpu_alloc(PROBE_SIZE, 4, NSDM_GPU_PIN_524);
+	static struct ctl_nl nl;
+	struct ctl_answer a;
+
+	check_eq(ctl_nl_open(&nl), 0);
+	check_eq(ctl_bind(&nl, NSD, 0, fd, 0, &a), 0);
+	check_eq(a.err, EOPNOTSUPP);
+	if (strcmp(a.text, "exporter netdevsim_devmem cannot map for nsd8: error -95") &&
+	    strcmp(a.text, "exporter netdevsim_devmem cannot pin the buffer: error -95"))
+		fail("%s", a.text);
+	check_eq(live_object("gpu_attachments"), 0);
+	ctl_nl_close(&nl);
 }
 
 #define CHUNK(n)	"chunk size " #n " is not a power of two from 4096 to 2097152"
@@ -227,6 +256,7 @@ static void chunk_sizes_that_fit(void)
 static const struct ktap_case cases[] = {
 	KTAP_CASE(descriptors),
 	KTAP_CASE(buffers),
+	KTAP_CASE(pinning_fails),
 	KTAP_CASE(chunk_sizes),
 	KTAP_CASE(pieces),
 	KTAP_CASE(chunk_sizes_that_fit),

@@ -6,10 +6,48 @@
  */
 #include <linux/dma-resv.h>
 #include <linux/log2.h>
+#include <linux/module.h>
+#include <linux/pci.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 
 #include "devmem.h"
 #include "trace.h"
+
+/* "drm/amdgpu": the first says nothing of exporters that use PRIME. No longer, since
+ * an extack has 80 bytes.
+ */
+#define DEVMEM_EXPORTER_LEN	28
+
+static const char *devmem_exporter(const struct dma_buf *dmabuf, char *text)
+{
+	const char *owner = dmabuf->owner ? dmabuf->owner->name : "kernel";
+
+	if (strcmp(dmabuf->exp_name, owner))
+		scnprintf(text, DEVMEM_EXPORTER_LEN, "%s/%s",
+			  dmabuf->exp_name, owner);
+	else
+		strscpy(text, owner, DEVMEM_EXPORTER_LEN);
+	return text;
+}
+
+/* Exporters return errors that have no name in user space; and a netlink request that
+ * fails with EINTR is never answered.
+ */
+static int devmem_exporter_errno(long err)
+{
+	switch (err) {
+	case -ENOTSUPP:
+		return -EOPNOTSUPP;
+	case -EINTR:
+	case -ERESTARTSYS:
+	case -ERESTARTNOINTR:
+	case -ERESTARTNOHAND:
+		return -EAGAIN;
+	default:
+		return err > -ERESTARTSYS ? err : -EIO;
+	}
+}
 
 static void devmem_binding_unmap(struct devmem_binding *binding)
 {
@@ -46,6 +84,10 @@ static void devmem_binding_invalidate(struct dma_buf_attachment *attach)
 }
 
 static const struct dma_buf_attach_ops devmem_attach_ops = {
+	.invalidate_mappings = devmem_binding_invalidate,
+};
+
+static const struct dma_buf_attach_ops devmem_attach_pci_ops = {
 	.allow_peer2peer = true,
 	.invalidate_mappings = devmem_binding_invalidate,
 };
@@ -207,6 +249,7 @@ void devmem_binding_unimport(struct devmem_binding *binding)
 static int devmem_binding_map(struct devmem_binding *binding, u32 chunk_size,
 			      struct netlink_ext_ack *extack)
 {
+	char exporter[DEVMEM_EXPORTER_LEN];
 	struct sg_table *sgt;
 	int err;
 
@@ -216,7 +259,9 @@ static int devmem_binding_map(struct devmem_binding *binding, u32 chunk_size,
 	if (!DEVMEM_DMABUF_MAP_PINS) {
 		err = dma_buf_pin(binding->attach);
 		if (err) {
-			NL_SET_ERR_MSG_FMT(extack, "exporter cannot pin the buffer: error %d",
+			err = devmem_exporter_errno(err);
+			NL_SET_ERR_MSG_FMT(extack, "exporter %s cannot pin the buffer: error %d",
+					   devmem_exporter(binding->dmabuf, exporter),
 					   err);
 			return err;
 		}
@@ -226,12 +271,52 @@ static int devmem_binding_map(struct devmem_binding *binding, u32 chunk_size,
 	if (IS_ERR(sgt)) {
 		if (!DEVMEM_DMABUF_MAP_PINS)
 			dma_buf_unpin(binding->attach);
-		NL_SET_ERR_MSG_FMT(extack, "exporter cannot map the buffer for %s: error %ld",
-				   binding->ddev->netdev->name, PTR_ERR(sgt));
-		return PTR_ERR(sgt);
+		err = devmem_exporter_errno(PTR_ERR(sgt));
+		NL_SET_ERR_MSG_FMT(extack, "exporter %s cannot map for %s: error %d",
+				   devmem_exporter(binding->dmabuf, exporter),
+				   binding->ddev->netdev->name, err);
+		return err;
 	}
 	binding->sgt = sgt;
 	return devmem_binding_layout(binding, chunk_size, extack);
+}
+
+/* NVIDIA's exporter takes every importer for a PCI device, without a look. */
+static bool devmem_exporter_needs_pci(const struct dma_buf *dmabuf)
+{
+	return !strcmp(dmabuf->exp_name, "nv_dmabuf") ||
+	       (dmabuf->owner && !strcmp(dmabuf->owner->name, "nvidia"));
+}
+
+static int devmem_binding_attach(struct devmem_binding *binding,
+				 struct netlink_ext_ack *extack)
+{
+	struct device *dma_dev = binding->ddev->dma_dev;
+	struct dma_buf *dmabuf = binding->dmabuf;
+	struct dma_buf_attachment *attach;
+	char exporter[DEVMEM_EXPORTER_LEN];
+	bool pci = dev_is_pci(dma_dev);
+	int err;
+
+	if (!pci && devmem_exporter_needs_pci(dmabuf)) {
+		NL_SET_ERR_MSG_FMT(extack, "exporter %s needs a PCI device, not %s",
+				   devmem_exporter(dmabuf, exporter),
+				   binding->ddev->netdev->name);
+		return -EOPNOTSUPP;
+	}
+
+	attach = dma_buf_dynamic_attach(dmabuf, dma_dev,
+					pci ? &devmem_attach_pci_ops :
+					      &devmem_attach_ops, binding);
+	if (IS_ERR(attach)) {
+		err = devmem_exporter_errno(PTR_ERR(attach));
+		NL_SET_ERR_MSG_FMT(extack, "exporter %s refuses %s: error %d",
+				   devmem_exporter(dmabuf, exporter),
+				   binding->ddev->netdev->name, err);
+		return err;
+	}
+	binding->attach = attach;
+	return 0;
 }
 
 /* Errors as for bind-rx, with @extack set. The caller holds a reference on the
@@ -240,7 +325,6 @@ static int devmem_binding_map(struct devmem_binding *binding, u32 chunk_size,
 int devmem_binding_import(struct devmem_binding *binding, int fd, u32 chunk_size,
 			  struct netlink_ext_ack *extack)
 {
-	struct dma_buf_attachment *attach;
 	struct dma_buf *dmabuf;
 	long ret;
 	int err;
@@ -254,16 +338,9 @@ int devmem_binding_import(struct devmem_binding *binding, int fd, u32 chunk_size
 	}
 	binding->dmabuf = dmabuf;
 
-	attach = dma_buf_dynamic_attach(dmabuf, binding->ddev->dma_dev,
-					&devmem_attach_ops, binding);
-	if (IS_ERR(attach)) {
-		err = PTR_ERR(attach);
-		NL_SET_ERR_MSG_FMT(extack, "exporter %s refuses %s: error %d",
-				   dmabuf->exp_name,
-				   binding->ddev->netdev->name, err);
+	err = devmem_binding_attach(binding, extack);
+	if (err)
 		goto err_unimport;
-	}
-	binding->attach = attach;
 
 	dma_resv_lock(dmabuf->resv, NULL);
 	err = devmem_binding_map(binding, chunk_size, extack);
@@ -275,7 +352,7 @@ int devmem_binding_import(struct devmem_binding *binding, int fd, u32 chunk_size
 	ret = dma_resv_wait_timeout(dmabuf->resv, dma_resv_usage_rw(true), true,
 				    MAX_SCHEDULE_TIMEOUT);
 	if (ret < 0) {
-		err = ret;
+		err = devmem_exporter_errno(ret);
 		NL_SET_ERR_MSG(extack, "interrupted while the exporter still used the buffer");
 		goto err_unimport;
 	}

@@ -230,7 +230,9 @@ struct devmem_bind_result {
  * The request is sent as it is given, mistakes included: devmem_nl_error()
  * then has what the kernel says.
  *
- * Return: 0 or -errno.
+ * Return: 0 or -errno, among them:
+ *	-EBUSY		a queue is taken
+ *	-EAGAIN		a signal came meanwhile
  */
 int devmem_bind_rx(struct devmem_nl *nl, uint32_t ifindex,
 		   const uint32_t *queues, unsigned int nr_queues,
