@@ -5,7 +5,10 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/dma-heap.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -16,8 +19,21 @@
 
 enum fd_kind {
 	FD_CLOSED, FD_MINUS_ONE, FD_PATH, FD_PIPE, FD_FILE, FD_DIR, FD_MEMFD,
-	FD_SOCKET, FD_NULL, FD_UDMABUF,
+	FD_SOCKET, FD_NULL, FD_UDMABUF, FD_READ_ONLY,
 };
+
+static int open_read_only(void)
+{
+	struct dma_heap_allocation_data data = {
+		.len = PROBE_SIZE,
+		.fd_flags = O_RDONLY | O_CLOEXEC,
+	};
+	int heap = must(open("/dev/dma_heap/system", O_RDWR | O_CLOEXEC));
+
+	must(ioctl(heap, DMA_HEAP_IOCTL_ALLOC, &data));
+	close(heap);
+	return (int)data.fd;
+}
 
 static int open_kind(uint32_t kind)
 {
@@ -43,6 +59,8 @@ static int open_kind(uint32_t kind)
 		return open("/dev/null", O_RDWR);
 	case FD_UDMABUF:
 		return open("/dev/udmabuf", O_RDWR);
+	case FD_READ_ONLY:
+		return open_read_only();
 	default:
 		return -1;
 	}
@@ -121,11 +139,33 @@ static const struct row descriptors_rows[] = {
 	ROW("fd: socket", put_fd, FD_SOCKET, EINVAL, "fd 77 is not a dma-buf"),
 	ROW("fd: /dev/null", put_fd, FD_NULL, EINVAL, "fd 77 is not a dma-buf"),
 	ROW("fd: /dev/udmabuf itself", put_fd, FD_UDMABUF, EINVAL, "fd 77 is not a dma-buf"),
+	ROW("fd: read-only", put_fd, FD_READ_ONLY, EACCES, "fd 77 is open for reading only"),
 };
 
 static void descriptors(void)
 {
 	probe_rows(descriptors_rows, ARRAY_SIZE(descriptors_rows));
+}
+
+/* A dma-buf has one file, with one right to it: what attach takes for a binding's
+ * is what could be bound.
+ */
+static void read_only_for_good(void)
+{
+	static struct ctl_nl nl;
+	struct ctl_answer a;
+	char path[64];
+	int fd = open_read_only();
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	check_errno(open(path, O_RDWR), ENXIO);
+	check_errno(open(path, O_RDONLY), ENXIO);
+	must(fcntl(fd, F_SETFL, O_RDWR));
+	check_eq(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+	check_eq(ctl_nl_open(&nl), 0);
+	check_eq(ctl_bind(&nl, NSD, 0, fd, 0, &a), 0);
+	check_eq(a.err, EACCES);
+	ctl_nl_close(&nl);
 }
 
 static const struct row buffers_rows[] = {
@@ -255,6 +295,7 @@ static void chunk_sizes_that_fit(void)
 
 static const struct ktap_case cases[] = {
 	KTAP_CASE(descriptors),
+	KTAP_CASE(read_only_for_good),
 	KTAP_CASE(buffers),
 	KTAP_CASE(pinning_fails),
 	KTAP_CASE(chunk_sizes),

@@ -270,9 +270,10 @@ struct devmem_binding *devmem_binding_create(const struct devmem_bind_args *args
 	if (err)
 		goto err_put;
 
-	err = devmem_binding_import(binding, args->fd, args->chunk_size, extack);
+	err = devmem_binding_open(binding, args->fd, extack) ?:
+	      devmem_binding_import(binding, args->chunk_size, extack);
 	if (err)
-		goto err_put;
+		goto err_unimport;
 
 	mutex_lock(&ddev->lock);
 	err = devmem_binding_check_dev(binding, args->net, extack) ?:
@@ -316,6 +317,7 @@ err_module:
 	module_put(ddev->ops->owner);
 err_unlock:
 	mutex_unlock(&ddev->lock);
+err_unimport:
 	devmem_binding_unimport(binding);
 err_put:
 	devmem_binding_put(binding);

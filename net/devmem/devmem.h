@@ -275,7 +275,10 @@ void devmem_binding_put(struct devmem_binding *binding);
 void devmem_binding_exit(void);
 
 /* import.c */
-int devmem_binding_import(struct devmem_binding *binding, int fd, u32 chunk_size,
+struct dma_buf *devmem_dmabuf_get(int fd);
+int devmem_binding_open(struct devmem_binding *binding, int fd,
+			struct netlink_ext_ack *extack);
+int devmem_binding_import(struct devmem_binding *binding, u32 chunk_size,
 			  struct netlink_ext_ack *extack);
 void devmem_binding_unimport(struct devmem_binding *binding);
 

@@ -228,7 +228,9 @@ static int devmem_binding_layout(struct devmem_binding *binding, u32 chunk_size,
 	return devmem_run_walk(binding, size, devmem_run_fill, extack);
 }
 
-/* The reverse of devmem_binding_import(). The device does not write any more. */
+/* The reverse of devmem_binding_open() and _import(). The device does not write any
+ * more.
+ */
 void devmem_binding_unimport(struct devmem_binding *binding)
 {
 	struct dma_buf *dmabuf = binding->dmabuf;
@@ -319,46 +321,69 @@ static int devmem_binding_attach(struct devmem_binding *binding,
 	return 0;
 }
 
-/* Errors as for bind-rx, with @extack set. The caller holds a reference on the
- * device and has taken no lock: the exporter may take its time.
+/* The dma-buf that @fd stands for, if it may be written to: who receives writes. The
+ * caller puts it. -EBADF: not open; -EINVAL: no dma-buf; -EACCES: for reading only.
  */
-int devmem_binding_import(struct devmem_binding *binding, int fd, u32 chunk_size,
+struct dma_buf *devmem_dmabuf_get(int fd)
+{
+	struct dma_buf *dmabuf = dma_buf_get(fd);
+
+	/* a dma-buf has one file, which cannot be opened again */
+	if (!IS_ERR(dmabuf) && !(dmabuf->file->f_mode & FMODE_WRITE)) {
+		dma_buf_put(dmabuf);
+		return ERR_PTR(-EACCES);
+	}
+	return dmabuf;
+}
+
+/* Errors as for bind-rx, with @extack set. Undone by devmem_binding_unimport(). */
+int devmem_binding_open(struct devmem_binding *binding, int fd,
+			struct netlink_ext_ack *extack)
+{
+	struct dma_buf *dmabuf = devmem_dmabuf_get(fd);
+
+	switch (PTR_ERR_OR_ZERO(dmabuf)) {
+	case 0:
+		binding->dmabuf = dmabuf;
+		return 0;
+	case -EBADF:
+		NL_SET_ERR_MSG_FMT(extack, "fd %d is not open", fd);
+		break;
+	case -EACCES:
+		NL_SET_ERR_MSG_FMT(extack, "fd %d is open for reading only", fd);
+		break;
+	default:
+		NL_SET_ERR_MSG_FMT(extack, "fd %d is not a dma-buf", fd);
+	}
+	return PTR_ERR(dmabuf);
+}
+
+/* Errors as for bind-rx, with @extack set; after one devmem_binding_unimport() is
+ * due, too. The caller holds a reference on the device and has taken no lock: the
+ * exporter may take its time.
+ */
+int devmem_binding_import(struct devmem_binding *binding, u32 chunk_size,
 			  struct netlink_ext_ack *extack)
 {
-	struct dma_buf *dmabuf;
 	long ret;
 	int err;
 
-	dmabuf = dma_buf_get(fd);
-	if (IS_ERR(dmabuf)) {
-		err = PTR_ERR(dmabuf);
-		NL_SET_ERR_MSG_FMT(extack, "fd %d is not %s", fd,
-				   err == -EBADF ? "open" : "a dma-buf");
-		return err;
-	}
-	binding->dmabuf = dmabuf;
-
 	err = devmem_binding_attach(binding, extack);
 	if (err)
-		goto err_unimport;
+		return err;
 
-	dma_resv_lock(dmabuf->resv, NULL);
+	dma_resv_lock(binding->dmabuf->resv, NULL);
 	err = devmem_binding_map(binding, chunk_size, extack);
-	dma_resv_unlock(dmabuf->resv);
+	dma_resv_unlock(binding->dmabuf->resv);
 	if (err)
-		goto err_unimport;
+		return err;
 
 	/* whoever still uses the buffer finishes first */
-	ret = dma_resv_wait_timeout(dmabuf->resv, dma_resv_usage_rw(true), true,
-				    MAX_SCHEDULE_TIMEOUT);
+	ret = dma_resv_wait_timeout(binding->dmabuf->resv, dma_resv_usage_rw(true),
+				    true, MAX_SCHEDULE_TIMEOUT);
 	if (ret < 0) {
-		err = devmem_exporter_errno(ret);
 		NL_SET_ERR_MSG(extack, "interrupted while the exporter still used the buffer");
-		goto err_unimport;
+		return devmem_exporter_errno(ret);
 	}
 	return 0;
-
-err_unimport:
-	devmem_binding_unimport(binding);
-	return err;
 }

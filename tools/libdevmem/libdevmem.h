@@ -232,6 +232,7 @@ struct devmem_bind_result {
  *
  * Return: 0 or -errno, among them:
  *	-EBUSY		a queue is taken
+ *	-EACCES		@dmabuf_fd is open for reading only
  *	-EAGAIN		a signal came meanwhile
  */
 int devmem_bind_rx(struct devmem_nl *nl, uint32_t ifindex,
