@@ -134,9 +134,9 @@ static void queue_bound_already(void)
 	check(probe_expected(&last, &a));
 
 	/* the others of the list are free */
-	check_eq(ctl_bind(&nl, NSD, 0, good_fd, 0, &a), 0);
+	check_eq(ctl_bind(&nl, NSD, 0, probe_buffer(), 0, &a), 0);
 	check_eq(a.err, 0);
-	check_eq(ctl_bind(&nl, NSD, 7, good_fd, 0, &a), 0);
+	check_eq(ctl_bind(&nl, NSD, 7, probe_buffer(), 0, &a), 0);
 	check_eq(a.err, 0);
 
 	/* and so is this one when its holder is gone */
@@ -195,7 +195,7 @@ static void no_right_to_bind(void)
 		_exit(0);
 	}
 	test_join(pid);
-	check_eq(ctl_bind(&owner, NSD, 0, good_fd, 0, &a), 0);
+	check_eq(ctl_bind(&owner, NSD, 0, probe_buffer(), 0, &a), 0);
 	check_eq(a.err, 0);
 }
 

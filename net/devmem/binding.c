@@ -15,6 +15,9 @@
 static DEFINE_XARRAY_ALLOC1(devmem_bindings);
 static u32 devmem_bindings_next;
 
+/* Nobody registers between another's look for his buffer and his registration. */
+static DEFINE_MUTEX(devmem_register_lock);
+
 static void devmem_binding_free_work(struct work_struct *work)
 {
 	struct devmem_binding *binding =
@@ -138,6 +141,71 @@ static int devmem_binding_check_queues(struct devmem_binding *binding,
 		}
 	}
 	return 0;
+}
+
+/* Chunks that can still be written to or read: all until the device has given the
+ * buffer back, then those that somebody holds.
+ */
+static u32 devmem_binding_in_use(struct devmem_binding *binding)
+{
+	bool closed;
+
+	spin_lock_bh(&binding->pool.lock);
+	closed = binding->pool.closed;
+	spin_unlock_bh(&binding->pool.lock);
+	return binding->nr_chunks - (closed ? devmem_pool_free_chunks(binding) : 0);
+}
+
+/* Two bindings of a buffer would each hand out what the other has given away. */
+static int devmem_binding_check_buffer(const struct devmem_binding *binding,
+				       struct netlink_ext_ack *extack)
+{
+	struct devmem_binding *other;
+	unsigned long id;
+	int err = 0;
+	u32 n;
+
+	xa_lock(&devmem_bindings);
+	xa_for_each(&devmem_bindings, id, other) {
+		if (other->dmabuf_ino != binding->dmabuf_ino)
+			continue;
+		n = devmem_binding_in_use(other);
+		if (!n)
+			continue;
+		err = -EBUSY;
+		if (READ_ONCE(other->state) != NETDEV_DEVMEM_STATE_CLOSING) {
+			NL_SET_ERR_MSG_FMT(extack,
+					   "dma-buf is bound already: binding %u, pid %d (%s)",
+					   other->id, pid_vnr(other->pid),
+					   other->comm);
+			break;
+		}
+		NL_SET_ERR_MSG_FMT(extack,
+				   "binding %u, pid %d (%s) still holds %u of its chunks",
+				   other->id, pid_vnr(other->pid), other->comm, n);
+	}
+	xa_unlock(&devmem_bindings);
+	return err;
+}
+
+/* Give the binding its number, if nobody has its buffer. */
+static int devmem_binding_register(struct devmem_binding *binding,
+				   struct netlink_ext_ack *extack)
+{
+	int err;
+
+	mutex_lock(&devmem_register_lock);
+	err = devmem_binding_check_buffer(binding, extack);
+	if (!err) {
+		err = xa_alloc_cyclic(&devmem_bindings, &binding->id, binding,
+				      XA_LIMIT(1, U32_MAX), &devmem_bindings_next,
+				      GFP_KERNEL_ACCOUNT);
+		if (err < 0)
+			/* the number that was tried: it may be another's by now */
+			binding->id = 0;
+	}
+	mutex_unlock(&devmem_register_lock);
+	return err < 0 ? err : 0;
 }
 
 static void devmem_binding_put_queues(struct devmem_binding *binding, u32 nr)
@@ -271,6 +339,7 @@ struct devmem_binding *devmem_binding_create(const struct devmem_bind_args *args
 		goto err_put;
 
 	err = devmem_binding_open(binding, args->fd, extack) ?:
+	      devmem_binding_check_buffer(binding, extack) ?:
 	      devmem_binding_import(binding, args->chunk_size, extack);
 	if (err)
 		goto err_unimport;
@@ -294,14 +363,9 @@ struct devmem_binding *devmem_binding_create(const struct devmem_bind_args *args
 	err = devmem_binding_get_queues(binding, extack);
 	if (err)
 		goto err_module;
-	err = xa_alloc_cyclic(&devmem_bindings, &binding->id, binding,
-			      XA_LIMIT(1, U32_MAX), &devmem_bindings_next,
-			      GFP_KERNEL_ACCOUNT);
-	if (err < 0) {
-		/* the number that was tried: it may be another's by now */
-		binding->id = 0;
+	err = devmem_binding_register(binding, extack);
+	if (err)
 		goto err_queues;
-	}
 
 	refcount_add(2, &binding->ref);	/* the device's and the pool's */
 	binding->bound = true;

@@ -23,6 +23,7 @@
  *
  *	RTNL or the socket lock or the family's cb_lock
  *	  -> devmem_dev.lock	queues, rules and bindings of one device
+ *	       -> devmem_register_lock	which buffers are bound
  *	       -> the dma-buf's reservation lock	the mapping
  *	devmem_sock.tokens.lock: innermost, never nested
  *	devmem_magazine.lock -> devmem_pool.lock: innermost
@@ -142,11 +143,12 @@ struct devmem_pool {
 struct devmem_binding {
 	refcount_t ref;
 	u32 id;				/* write-once, before publication */
-	u32 chunk_shift;		/* write-once, as the next 12 */
+	u32 chunk_shift;		/* write-once, as the next 13 */
 	u32 nr_chunks;
 	u32 nr_queues;
 	int ifindex;
 	u64 net_cookie;
+	u64 dmabuf_ino;			/* which dma-buf, also after that is put */
 	u32 *queues;
 	struct pid *pid;
 	char comm[TASK_COMM_LEN];

@@ -345,6 +345,8 @@ int devmem_binding_open(struct devmem_binding *binding, int fd,
 	switch (PTR_ERR_OR_ZERO(dmabuf)) {
 	case 0:
 		binding->dmabuf = dmabuf;
+		/* counted up in 64 bits, never reused */
+		binding->dmabuf_ino = file_inode(dmabuf->file)->i_ino;
 		return 0;
 	case -EBADF:
 		NL_SET_ERR_MSG_FMT(extack, "fd %d is not open", fd);

@@ -231,7 +231,8 @@ struct devmem_bind_result {
  * then has what the kernel says.
  *
  * Return: 0 or -errno, among them:
- *	-EBUSY		a queue is taken
+ *	-EBUSY		a queue is taken; or @dmabuf_fd has a binding, or had one of
+ *			which somebody still holds memory
  *	-EACCES		@dmabuf_fd is open for reading only
  *	-EAGAIN		a signal came meanwhile
  */
