@@ -5,6 +5,7 @@
  * at DMA addresses. Knows nothing of queues, sockets or packets.
  */
 #include <linux/dma-resv.h>
+#include <linux/jiffies.h>
 #include <linux/log2.h>
 #include <linux/module.h>
 #include <linux/pci.h>
@@ -13,6 +14,12 @@
 
 #include "devmem.h"
 #include "trace.h"
+
+/* How long bind-rx waits for whoever still writes to the buffer: a GPU clears or
+ * copies one in milliseconds. Meanwhile the device cannot be removed, and no generic
+ * netlink family come or go.
+ */
+#define DEVMEM_WRITERS_MS	1000
 
 /* "drm/amdgpu": the first says nothing of exporters that use PRIME. No longer, since
  * an extack has 80 bytes.
@@ -321,6 +328,29 @@ static int devmem_binding_attach(struct devmem_binding *binding,
 	return 0;
 }
 
+/* Whoever still writes finishes first, or what the NIC places is overwritten. Readers
+ * are not waited for: what they see while somebody receives there is up to those who
+ * share the buffer.
+ */
+static int devmem_binding_wait(struct devmem_binding *binding,
+			       struct netlink_ext_ack *extack)
+{
+	char exporter[DEVMEM_EXPORTER_LEN];
+	long ret;
+
+	ret = dma_resv_wait_timeout(binding->dmabuf->resv, DMA_RESV_USAGE_WRITE,
+				    true, msecs_to_jiffies(DEVMEM_WRITERS_MS));
+	if (ret > 0)
+		return 0;
+	if (!ret) {
+		NL_SET_ERR_MSG_FMT(extack, "exporter %s still writes to the buffer: try again",
+				   devmem_exporter(binding->dmabuf, exporter));
+		return -ETIMEDOUT;
+	}
+	NL_SET_ERR_MSG(extack, "interrupted while the exporter still wrote to the buffer");
+	return devmem_exporter_errno(ret);
+}
+
 /* The dma-buf that @fd stands for, if it may be written to: who receives writes. The
  * caller puts it. -EBADF: not open; -EINVAL: no dma-buf; -EACCES: for reading only.
  */
@@ -367,7 +397,6 @@ int devmem_binding_open(struct devmem_binding *binding, int fd,
 int devmem_binding_import(struct devmem_binding *binding, u32 chunk_size,
 			  struct netlink_ext_ack *extack)
 {
-	long ret;
 	int err;
 
 	err = devmem_binding_attach(binding, extack);
@@ -377,15 +406,6 @@ int devmem_binding_import(struct devmem_binding *binding, u32 chunk_size,
 	dma_resv_lock(binding->dmabuf->resv, NULL);
 	err = devmem_binding_map(binding, chunk_size, extack);
 	dma_resv_unlock(binding->dmabuf->resv);
-	if (err)
-		return err;
 
-	/* whoever still uses the buffer finishes first */
-	ret = dma_resv_wait_timeout(binding->dmabuf->resv, dma_resv_usage_rw(true),
-				    true, MAX_SCHEDULE_TIMEOUT);
-	if (ret < 0) {
-		NL_SET_ERR_MSG(extack, "interrupted while the exporter still used the buffer");
-		return devmem_exporter_errno(ret);
-	}
-	return 0;
+	return err ?: devmem_binding_wait(binding, extack);
 }

@@ -234,6 +234,7 @@ struct devmem_bind_result {
  *	-EBUSY		a queue is taken; or @dmabuf_fd has a binding, or had one of
  *			which somebody still holds memory
  *	-EACCES		@dmabuf_fd is open for reading only
+ *	-ETIMEDOUT	the exporter still writes to the buffer: try again
  *	-EAGAIN		a signal came meanwhile
  */
 int devmem_bind_rx(struct devmem_nl *nl, uint32_t ifindex,
