@@ -215,14 +215,15 @@ static void bind_for_ever(int stop)
 	static struct ctl_nl nl;
 	struct ctl_answer a;
 	unsigned int i;
-	int fd = ctl_gpu_alloc(1 << 20, 4, 0);
 	char byte;
+	int fds[4];
 
-	check_cmp(fd, >=, 0);
+	for (i = 0; i < 4; i++)
+		check_cmp(fds[i] = ctl_gpu_alloc(1 << 20, 4, 0), >=, 0);
 	while (recv(stop, &byte, 1, MSG_DONTWAIT) < 0) {
 		check_eq(ctl_nl_open(&nl), 0);
 		for (i = 0; i < 4; i++) {
-			check_eq(ctl_bind(&nl, env_ifindex(), rnd(QUEUES), fd, 0, &a), 0);
+			check_eq(ctl_bind(&nl, env_ifindex(), rnd(QUEUES), fds[i], 0, &a), 0);
 			if (a.err != known[0] && a.err != known[1] && a.err != known[2] &&
 			    a.err != known[3])
 				fail("bind: %s, '%s'", strerror(a.err), a.text);

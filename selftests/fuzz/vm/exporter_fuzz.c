@@ -99,7 +99,10 @@ static void buffer_make(struct buffer *b)
 		return;
 	b->flags = rnd(2) ? 0 : rnd_of(addresses) | (rnd(8) ? 0 : NSDM_GPU_NO_ATTACH) |
 		   (rnd(8) ? 0 : NSDM_GPU_MAP_ENOMEM) | (rnd(8) ? 0 : NSDM_GPU_MAP_EIO) |
-		   (rnd(8) ? 0 : NSDM_GPU_MAP_SHORT);
+		   (rnd(8) ? 0 : NSDM_GPU_MAP_SHORT) |
+		   (rnd(8) ? 0 : NSDM_GPU_NO_ATTACH_524) | (rnd(8) ? 0 : NSDM_GPU_MAP_524) |
+		   (rnd(8) ? 0 : NSDM_GPU_MAP_EINTR) | (rnd(8) ? 0 : NSDM_GPU_P2P_ONLY);
+	b->flags |= (rnd(2) ? 0 : NSDM_GPU_PIN_MOVES) | (rnd(2) ? 0 : NSDM_GPU_MAP_MOVES);
 	b->size = (4096U << order) * blocks;
 	b->fd = ctl_gpu_alloc(b->size, order, b->flags);
 	if (b->fd < 0)
@@ -113,7 +116,7 @@ static void buffer_make(struct buffer *b)
 /* 0, or the errno; -1: more than one will do. */
 static int expect_bind(const struct buffer *b)
 {
-	if (b->flags & NSDM_GPU_NO_ATTACH)
+	if (b->flags & (NSDM_GPU_NO_ATTACH | NSDM_GPU_NO_ATTACH_524 | NSDM_GPU_P2P_ONLY))
 		return EOPNOTSUPP;
 	if (b->revoked)
 		return ENODEV;
@@ -121,6 +124,10 @@ static int expect_bind(const struct buffer *b)
 		return ENOMEM;
 	if (b->flags & NSDM_GPU_MAP_EIO)
 		return EIO;
+	if (b->flags & NSDM_GPU_MAP_524)
+		return EOPNOTSUPP;
+	if (b->flags & NSDM_GPU_MAP_EINTR)
+		return EAGAIN;
 	if (b->flags & NSDM_GPU_MAP_SHORT)
 		return -1;
 	if (b->flags & NSDM_GPU_MAP_ODD_START)
@@ -178,12 +185,22 @@ static void buffer_revoke(struct buffer *b)
 {
 	if (b->fd < 0)
 		return;
-	check_eq(ctl_gpu_revoke(b->fd), b->revoked ? -ENODEV : 0);
+	if (b->revoked && rnd(2))
+		check_eq(ctl_gpu_revoke_again(b->fd), 0);
+	else
+		check_eq(ctl_gpu_revoke(b->fd), b->revoked ? -ENODEV : 0);
 	b->revoked = true;
 	nr_revoked++;
 	if (alone)
 		check_maps();
 	check(mmap(NULL, 4096, PROT_READ, MAP_SHARED, b->fd, 0) == MAP_FAILED);
+}
+
+/* Not for so long that a bind would give up. */
+static void buffer_busy(struct buffer *b)
+{
+	if (b->fd >= 0)
+		check_eq(ctl_gpu_fence(b->fd, rnd(NSDM_GPU_IDLE + 1), rnd(50)), 0);
 }
 
 static void buffer_sync(struct buffer *b)
@@ -361,7 +378,10 @@ static void one_action(void)
 			buffer_forget(b);
 		break;
 	case 7:
-		buffer_sync(b);
+		if (once_in(3))
+			buffer_busy(b);
+		else
+			buffer_sync(b);
 		break;
 	case 8:
 		if (once_in(4)) {

@@ -23,12 +23,15 @@
 #define CHUNK_MIN	4096U
 #define CHUNK_MAX	(2U << 20)
 
-/* @err: what binding it must say; @size and @piece of good ones. */
+/* @err: what binding it must say; @size and @piece of good ones; @owner: socket + 1,
+ * 0: not bound.
+ */
 static struct file {
 	int fd;
 	int err;
 	uint32_t size;
 	uint32_t piece;
+	int owner;
 } files[MODEL_FILES];
 static unsigned int nr_files, nr_good;
 
@@ -38,7 +41,7 @@ static void add(int fd, int err, uint32_t size, uint32_t piece)
 {
 	check_cmp(fd, >=, 0);
 	check_cmp(nr_files, <, MODEL_FILES);
-	files[nr_files++] = (struct file){ fd, err, size, piece };
+	files[nr_files++] = (struct file){ fd, err, size, piece, 0 };
 }
 
 static void add_gpu(uint32_t size, unsigned int order, unsigned int flags, int err)
@@ -50,11 +53,23 @@ static void add_gpu(uint32_t size, unsigned int order, unsigned int flags, int e
 	add(fd, err, size, 4096U << order);
 }
 
+static struct file *find_file(int fd)
+{
+	struct file *f;
+
+	for (f = files; f < files + nr_files; f++)
+		if (f->fd == fd)
+			return f;
+	return NULL;
+}
+
 void model_open_files(void)
 {
 	static const struct ctl_part parts[] = { { 0, 65536 }, { 131072, 4096 }, { 65536, 61440 } };
-	int pair[2];
+	int pair[2], i;
 
+	for (i = 0; i < 4; i++)
+		add_gpu(65536U << i, 4, 0, 0);
 	add_gpu(1 << 20, 4, 0, 0);
 	add_gpu(4096 * 3, 0, 0, 0);
 	add_gpu(2 << 20, 9, 0, 0);
@@ -65,6 +80,9 @@ void model_open_files(void)
 	nr_good = nr_files;
 
 	add_gpu(65536, 4, NSDM_GPU_NO_ATTACH, EOPNOTSUPP);
+	add_gpu(65536, 4, NSDM_GPU_NO_ATTACH_524, EOPNOTSUPP);
+	add_gpu(65536, 4, NSDM_GPU_PCI_ONLY, EOPNOTSUPP);
+	add_gpu(65536, 4, NSDM_GPU_MAP_EINTR, EAGAIN);
 	add_gpu(65536, 4, NSDM_GPU_MAP_ENOMEM, ENOMEM);
 	add_gpu(65536, 4, NSDM_GPU_MAP_EIO, EIO);
 	add_gpu(65536, 4, NSDM_GPU_MAP_ODD_START, EINVAL);
@@ -148,13 +166,12 @@ static int expect_queues(const struct asked *a)
 
 static int expect_file(const struct asked *a, bool *either)
 {
-	const struct file *f;
+	const struct file *f = find_file(a->fd);
 
-	for (f = files; f < files + nr_files; f++)
-		if (f->fd == a->fd)
-			break;
-	if (f == files + nr_files)
+	if (!f)
 		return fcntl(a->fd, F_GETFD) < 0 ? EBADF : EINVAL;
+	if (f->owner)
+		return EBUSY;
 	if (f->err || !a->has_chunk)
 		return f->err;
 	if (f->size & (a->chunk - 1))
@@ -184,9 +201,12 @@ int model_expect(const struct asked *a, bool *either)
 
 void model_bound(const struct asked *a, unsigned int owner)
 {
+	struct file *f = find_file(a->fd);
 	unsigned int i;
 
-	for (i = 0; i < a->nr_queues; i++)
+	check(f && !f->owner);
+	f->owner = (int)owner + 1;
+	for (i = 0; a->ifindex == NSD && i < a->nr_queues; i++)
 		owners[a->queues[i]] = (int)owner + 1;
 }
 
@@ -197,4 +217,7 @@ void model_closed(unsigned int owner)
 	for (i = 0; i < MODEL_QUEUES; i++)
 		if (owners[i] == (int)owner + 1)
 			owners[i] = 0;
+	for (i = 0; i < nr_files; i++)
+		if (files[i].owner == (int)owner + 1)
+			files[i].owner = 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * What a bind-rx that is well-formed must be answered, by what is documented:
- * files that a request can name, and the queues that are taken.
+ * files that a request can name, and which of them and of the queues are taken.
  */
 #ifndef SELFTESTS_NETLINK_MODEL_H
 #define SELFTESTS_NETLINK_MODEL_H
@@ -11,7 +11,7 @@
 
 #define MODEL_QUEUES	8	/* of the device */
 #define MODEL_SOCKETS	4
-#define MODEL_FILES	24
+#define MODEL_FILES	32
 #define ASKED_MAX	64
 
 /* A request, as far as it is well-formed. */
