@@ -2,7 +2,8 @@
 /*
  * Chunks: the unit in which a binding's buffer is handed out. Owns the pool of
  * free ones, a magazine of them for each queue, and the reference count of each.
- * Knows nothing of packets, flows or the device: a chunk is a number with holders.
+ * Knows nothing of packets or the device, and of a flow that it is not another: a chunk
+ * is a number with holders.
  */
 #include <linux/slab.h>
 
@@ -234,7 +235,8 @@ static struct devmem_chunk *devmem_magazine_take(struct devmem_magazine *magazin
 }
 
 /* Returns a chunk with one reference, or NULL when all are held. */
-struct devmem_chunk *devmem_chunk_alloc(struct devmem_magazine *magazine)
+struct devmem_chunk *devmem_chunk_alloc(struct devmem_magazine *magazine,
+					const struct devmem_flow *owner)
 {
 	struct devmem_chunk *chunk = devmem_magazine_take(magazine);
 
@@ -244,6 +246,8 @@ struct devmem_chunk *devmem_chunk_alloc(struct devmem_magazine *magazine)
 		return NULL;
 
 	chunk->magazine = magazine;
+	WRITE_ONCE(chunk->owner, owner);
+	smp_wmb();	/* (C) */
 	refcount_set(&chunk->ubuf.refcnt, 1);
 	devmem_object_add(DEVMEM_OBJ_CHUNKS, 1);
 	return chunk;
@@ -303,13 +307,18 @@ void devmem_chunk_put(struct devmem_chunk *chunk)
 		devmem_chunks_free(chunk->magazine, &chunk, 1);
 }
 
-/* Does the caller hold the only reference? Then nobody can take another. */
-bool devmem_chunk_exclusive(struct devmem_chunk *chunk)
+/* A reference on a chunk that @owner was given once, unless it has become free since,
+ * and perhaps another's.
+ */
+bool devmem_chunk_get_owned(struct devmem_chunk *chunk, const struct devmem_flow *owner)
 {
-	if (refcount_read(&chunk->ubuf.refcnt) != 1)
+	if (!refcount_inc_not_zero(&chunk->ubuf.refcnt))
 		return false;
-	smp_acquire__after_ctrl_dep();	/* (C) */
-	return true;
+	smp_mb__after_atomic();	/* (C) */
+	if (likely(READ_ONCE(chunk->owner) == owner))
+		return true;
+	devmem_chunk_put(chunk);
+	return false;
 }
 
 u32 devmem_pool_free_chunks(struct devmem_binding *binding)

@@ -11,9 +11,10 @@
  *			its pool until that is closed and has all chunks back.
  *			Freed a grace period after the last put. Pins this
  *			module; while bound it pins the driver too.
- *	devmem_chunk	one chunk of the buffer. Held (ubuf.refcnt) by a flow's
- *			cursor, by each payload skb and by each token. The last
- *			put returns it to the pool and puts the binding.
+ *	devmem_chunk	one chunk of the buffer. Held (ubuf.refcnt) by each
+ *			payload skb and by each token. The last put returns it to
+ *			the pool. A flow's cursor does not hold the chunk in
+ *			which it stands: one without anybody's bytes is free.
  *	devmem_flow	an attached socket as the NIC sees it. Held by the
  *			socket and by the device's rule list. Freed a grace
  *			period after both let go.
@@ -42,8 +43,9 @@
  *	    mapping goes. devmem_rx_reserve() reads the state, and the caller
  *	    finishes its DMA, in one RCU read-side section. Packets held for
  *	    others do not outlive that, so no flow is freed under one.
- *	(C) devmem_chunk_put(): the decrement of the count orders all use of
- *	    the chunk before its reuse; pairs with devmem_chunk_exclusive().
+ *	(C) devmem_chunk_alloc(): the owner is set, then the count; pairs with
+ *	    devmem_chunk_get_owned(), which looks at the owner of a chunk that it
+ *	    has found counted.
  */
 #ifndef _DEVMEM_H
 #define _DEVMEM_H
@@ -113,6 +115,7 @@ struct devmem_chunk {
 	struct ubuf_info ubuf;		/* refcnt: see DOC: objects */
 	struct devmem_binding *binding;	/* write-once */
 	struct devmem_magazine *magazine;	/* it comes from; stable while held */
+	const struct devmem_flow *owner;	/* whose cursor stands in it, see (C) */
 	dma_addr_t dma;			/* valid under (B) */
 } ____cacheline_aligned_in_smp;
 
@@ -213,7 +216,7 @@ struct devmem_flow {
 	struct rcu_work free_work;
 
 	/* owner: NAPI of @queue. The counters are read by others. */
-	struct devmem_chunk *chunk ____cacheline_aligned_in_smp;
+	struct devmem_chunk *chunk ____cacheline_aligned_in_smp;	/* not held */
 	u32 off;			/* next free byte in @chunk */
 	u64 placed_bytes;
 	u64 fallback_bytes;
@@ -293,10 +296,11 @@ static inline u32 devmem_binding_chunk_size(const struct devmem_binding *binding
 int devmem_pool_init(struct devmem_binding *binding);
 void devmem_pool_close(struct devmem_binding *binding);
 void devmem_pool_destroy(struct devmem_binding *binding);
-struct devmem_chunk *devmem_chunk_alloc(struct devmem_magazine *magazine);
+struct devmem_chunk *devmem_chunk_alloc(struct devmem_magazine *magazine,
+					const struct devmem_flow *owner);
+bool devmem_chunk_get_owned(struct devmem_chunk *chunk, const struct devmem_flow *owner);
 void devmem_chunks_put(struct devmem_chunk **chunks, u32 nr);
 void devmem_chunk_put(struct devmem_chunk *chunk);
-bool devmem_chunk_exclusive(struct devmem_chunk *chunk);
 u32 devmem_pool_free_chunks(struct devmem_binding *binding);
 
 static inline void devmem_chunk_get(struct devmem_chunk *chunk)

@@ -37,8 +37,6 @@ static void devmem_flow_free_work(struct work_struct *work)
 	struct devmem_flow *flow =
 		container_of(to_rcu_work(work), struct devmem_flow, free_work);
 
-	if (flow->chunk)
-		devmem_chunk_put(flow->chunk);
 	devmem_binding_put(flow->binding);
 	devmem_dev_put(flow->ddev);
 	kfree(flow);

@@ -176,8 +176,9 @@ static bool devmem_place_extends(const struct devmem_rx *rx,
 	       devmem_frag_ends_at(rx->flow->held.last, chunk, off);
 }
 
-/* Lay out @len bytes from the cursor on: through the chunk at hand to its end,
- * then through fresh ones. Each payload skb holds a reference on its chunk.
+/* Lay out @len bytes from the cursor on: through the chunk in which it stands to its
+ * end, unless all that was placed there has been given back, then through fresh ones.
+ * Each payload skb holds a reference on its chunk.
  */
 static int devmem_place_layout(struct devmem_flow *flow, unsigned int len,
 			       struct devmem_rx *rx)
@@ -185,17 +186,11 @@ static int devmem_place_layout(struct devmem_flow *flow, unsigned int len,
 	struct devmem_binding *binding = flow->binding;
 	u32 size = devmem_binding_chunk_size(binding);
 	struct devmem_chunk *chunk = flow->chunk;
-	u32 off;
-
-	/* all that was placed here has been given back: begin again */
-	if (chunk && devmem_chunk_exclusive(chunk))
-		flow->off = 0;
-	off = flow->off;
+	u32 n, off = flow->off;
 
 	while (len) {
 		bool extends = devmem_place_extends(rx, chunk, off);
 		struct sk_buff *payload = NULL;
-		u32 n = min(len, size - off);
 
 		if (rx->nr_segs == DEVMEM_RX_MAX_SEGS)
 			return -EMSGSIZE;
@@ -206,19 +201,18 @@ static int devmem_place_layout(struct devmem_flow *flow, unsigned int len,
 				return -ENOMEM;
 		}
 
-		if (chunk) {
-			if (!extends)
-				devmem_chunk_get(chunk);
-		} else {
-			chunk = devmem_chunk_alloc(flow->magazine);
+		if (chunk && !extends && !devmem_chunk_get_owned(chunk, flow))
+			chunk = NULL;
+		if (!chunk) {
+			chunk = devmem_chunk_alloc(flow->magazine, flow);
 			if (!chunk) {
 				kfree_skb(payload);
 				return -ENOBUFS;
 			}
 			off = 0;
-			n = min(len, size);
 		}
 
+		n = min(len, size - off);
 		rx->seg[rx->nr_segs].addr = chunk->dma + off;
 		rx->seg[rx->nr_segs].len = n;
 		rx->seg[rx->nr_segs].chunk = chunk;
@@ -256,21 +250,12 @@ int devmem_rx_reserve(struct devmem_flow *flow, const struct sk_buff *skb,
 }
 EXPORT_SYMBOL_GPL(devmem_rx_reserve);
 
-/* The cursor moves to the end of the last piece. A full chunk is let go. */
+/* The cursor moves to the end of the last piece, and out of a full chunk. */
 static void devmem_place_advance(struct devmem_flow *flow,
 				 struct devmem_chunk *chunk, u32 off)
 {
-	struct devmem_chunk *old = flow->chunk;
 	bool full = off == devmem_binding_chunk_size(flow->binding);
 
-	if (chunk != old) {
-		if (!full)
-			devmem_chunk_get(chunk);
-		if (old)
-			devmem_chunk_put(old);
-	} else if (full) {
-		devmem_chunk_put(old);
-	}
 	flow->chunk = full ? NULL : chunk;
 	flow->off = full ? 0 : off;
 }

@@ -15,6 +15,7 @@
 static struct {
 	unsigned int nr, free, queues;
 	unsigned int refs[CHUNKS_MAX];
+	const struct devmem_flow *owner[CHUNKS_MAX];
 	unsigned long freed[CHUNKS_MAX];	/* the higher, the later */
 	bool inited[CHUNKS_MAX];
 	unsigned long now;
@@ -23,6 +24,7 @@ static struct {
 	unsigned int events;
 } model;
 
+static struct devmem_flow flows[3];
 static struct devmem_binding binding;
 static struct devmem_stats stats;
 static unsigned int events;
@@ -126,7 +128,8 @@ static void compare(void)
 
 static void alloc(unsigned int queue)
 {
-	struct devmem_chunk *chunk = devmem_chunk_alloc(&binding.magazines[queue]);
+	const struct devmem_flow *owner = &flows[queue % ARRAY_SIZE(flows)];
+	struct devmem_chunk *chunk = devmem_chunk_alloc(&binding.magazines[queue], owner);
 	int i = model_next();
 
 	if (i < 0 || model.closed) {
@@ -141,6 +144,7 @@ static void alloc(unsigned int queue)
 	i = chunk - binding.chunks;
 	fuzz_check(!model.refs[i] && chunk->binding == &binding);
 	fuzz_check(refcount_read(&chunk->ubuf.refcnt) == 1);
+	model.owner[i] = owner;
 	model_alloc(i);
 }
 
@@ -195,11 +199,16 @@ static void step(struct fuzz_in *in)
 		if (model.refs[i])
 			put(i);
 		break;
-	case 3:
-		if (model.refs[i])
-			fuzz_check(devmem_chunk_exclusive(&binding.chunks[i]) ==
-				   (model.refs[i] == 1));
+	case 3: {	/* only who was given it last, and only while somebody has it */
+		const struct devmem_flow *who = &flows[what / 6 % ARRAY_SIZE(flows)];
+		bool want = model.refs[i] && model.owner[i] == who;
+
+		if (model.refs[i] >= 1000)
+			break;
+		fuzz_check(devmem_chunk_get_owned(&binding.chunks[i], who) == want);
+		model.refs[i] += want;
 		break;
+	}
 	case 4:
 		for (n = i % 32; n; n--)
 			alloc(queue);

@@ -24,7 +24,7 @@ struct piece {
 static struct {
 	struct piece piece[PIECES_MAX];	/* each has a reference on its chunk */
 	unsigned int nr;
-	bool cursor;			/* the flow has a chunk that it fills */
+	bool cursor;			/* the flow stands in a chunk that somebody holds */
 	u32 chunk, off;
 	bool fits;			/* the next headers continue */
 	unsigned int last;		/* this piece */
@@ -232,7 +232,7 @@ static unsigned int chunks_free(void)
 	unsigned int i, n = 0;
 
 	for (i = 0; i < binding.nr_chunks; i++)
-		n += !held(i) && !(model.cursor && model.chunk == i);
+		n += !held(i);
 	return n;
 }
 
@@ -267,8 +267,7 @@ static void check_reserved(const struct devmem_rx *rx, unsigned int len, unsigne
 		fuzz_check(rx->seg[i].len && rx->seg[i].off + rx->seg[i].len <= SIZE);
 		fuzz_check(rx->seg[i].skb);
 		if (fresh)
-			fuzz_check(!held(chunk) && !rx->seg[i].off &&
-				   !(model.cursor && chunk == model.chunk));
+			fuzz_check(!held(chunk) && !rx->seg[i].off);
 		else
 			fuzz_check(chunk == model.chunk && rx->seg[i].off == model.off);
 		if (i + 1 < pieces)	/* to the chunk's last byte */
@@ -294,7 +293,7 @@ static void compare(void)
 		}
 	}
 	for (i = 0; i < binding.nr_chunks; i++) {
-		refs = model.cursor && model.chunk == i;
+		refs = 0;
 		for (j = 0; j < model.nr; j++)
 			refs += model.piece[j].chunk == i;
 		fuzz_check(refcount_read(&binding.chunks[i].ubuf.refcnt) == refs);
@@ -418,12 +417,8 @@ static void receive(struct fuzz_in *in)
 		want = -EMSGSIZE;
 	else
 		want = 0;
-	if (!want) {
-		/* all that was placed there has been given back */
-		if (model.cursor && !held(model.chunk))
-			model.off = 0;
+	if (!want)
 		want = model_room(len, &pieces);
-	}
 
 	memset(&rx, 0xa5, sizeof(rx));
 	rcu_read_lock();
@@ -511,6 +506,9 @@ static void let_go(unsigned int i)
 {
 	devmem_chunk_put(&binding.chunks[model.piece[i].chunk]);
 	model.piece[i] = model.piece[--model.nr];
+	/* the flow's cursor holds nothing */
+	if (model.cursor && !held(model.chunk))
+		model.cursor = false;
 }
 
 static void step(struct fuzz_in *in)
@@ -584,11 +582,6 @@ void fuzz_one(struct fuzz_in *in)
 	/* the flow goes last, as if it had been detached */
 	while (model.nr)
 		let_go(0);
-	if (flow.chunk) {
-		fuzz_check(model.cursor);
-		devmem_chunk_put(flow.chunk);
-	}
-	model.cursor = false;
 	compare();
 	fuzz_check(chunks_free() == binding.nr_chunks);
 	devmem_pool_close(&binding);

@@ -33,6 +33,7 @@ typedef __u16 u16;
 typedef __u32 u32;
 typedef __u64 u64;
 typedef __s8 s8;
+typedef __s32 s32;
 typedef u64 dma_addr_t;
 typedef u64 ktime_t;
 typedef unsigned int gfp_t;
@@ -81,10 +82,16 @@ extern struct fuzz_state fuzz_state;
 #define READ_ONCE(x)		(*(const volatile typeof(x) *)&(x))
 #define WRITE_ONCE(x, val)	(*(volatile typeof(x) *)&(x) = (val))
 #define smp_load_acquire(p)	READ_ONCE(*(p))
-#define smp_acquire__after_ctrl_dep()	((void)0)
+#define smp_wmb()		((void)0)
+#define smp_mb__after_atomic()	((void)0)
+#define likely(x)		(x)
+#define unlikely(x)		(x)
 
+#define SZ_32K			0x8000
 #define SZ_2M			0x200000
 #define SZ_16M			0x1000000
+#define SZ_256M			0x10000000
+#define SZ_1G			0x40000000
 #define TASK_COMM_LEN		16
 
 #undef htons
@@ -169,6 +176,14 @@ static inline void refcount_inc(refcount_t *r)
 {
 	fuzz_check(r->refs > 0);
 	r->refs++;
+}
+
+static inline bool refcount_inc_not_zero(refcount_t *r)
+{
+	if (!r->refs)
+		return false;
+	refcount_inc(r);
+	return true;
 }
 
 static inline bool refcount_sub_and_test(int n, refcount_t *r)
