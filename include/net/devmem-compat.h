@@ -21,7 +21,7 @@
 #endif
 
 #ifndef CONFIG_NETFILTER
-#error "netdev-devmem needs CONFIG_NETFILTER, to keep urgent pointers from TCP"
+#error "netdev-devmem needs CONFIG_NETFILTER, to keep placed packets from leaving"
 #endif
 
 #include <linux/dma-buf.h>
@@ -32,9 +32,7 @@
 #include <linux/netdevice.h>
 #include <linux/rtnetlink.h>
 #include <linux/socket.h>
-#include <net/inet6_hashtables.h>
 #include <net/inet_common.h>
-#include <net/inet_hashtables.h>
 #include <net/ipv6.h>
 #include <net/netdev_queues.h>
 #include <net/netlink.h>
@@ -277,14 +275,6 @@ static inline int devmem_ipv6_big_to_wire(struct sk_buff *skb)
 	return skb_is_gso(skb) ? ipv6_hopopt_jumbo_remove(skb) : 0;
 }
 
-/* The namespace says which table of connections. */
-#define devmem_lookup_established(net, ...)				\
-	__inet_lookup_established(net, (net)->ipv4.tcp_death_row.hashinfo, \
-				  __VA_ARGS__)
-#define devmem_lookup6_established(net, ...)				\
-	__inet6_lookup_established(net, (net)->ipv4.tcp_death_row.hashinfo, \
-				   __VA_ARGS__)
-
 #else /* 7.2 and newer */
 
 #include <net/netdev_lock.h>
@@ -379,11 +369,6 @@ static inline int devmem_ipv6_big_to_wire(struct sk_buff *skb)
 #define devmem_recv_error(sk, msg, len)	inet_recv_error(sk, msg, len)
 #define DEVMEM_PROTO_RECVMSG(fn)
 #define DEVMEM_PROTO_RECVMSG_OP(fn)	fn
-
-#define devmem_lookup_established(net, ...)				\
-	__inet_lookup_established(net, __VA_ARGS__)
-#define devmem_lookup6_established(net, ...)				\
-	__inet6_lookup_established(net, __VA_ARGS__)
 
 #endif
 

@@ -240,9 +240,8 @@ struct devmem_tokens {
 };
 
 struct devmem_sock {
-	struct proto *base;		/* write-once, as the next 2 */
+	struct proto *base;		/* write-once, as the next */
 	const struct proto_ops *base_ops;
-	unsigned long gp_state;		/* grace period that makes the URG guard sure */
 	struct devmem_flow *flow;	/* protected by the socket lock */
 	u64 pieces;			/* likewise */
 	struct devmem_tokens tokens;
@@ -375,6 +374,10 @@ struct devmem_sock *devmem_sk(const struct sock *sk);
 bool devmem_sk_connected(const struct sock *sk);
 int devmem_ulp_init(void);
 void devmem_ulp_exit(void);
+
+/* urgent.c */
+int devmem_urgent_ignore(struct sock *sk);
+bool devmem_urgent_ignored(const struct sock *sk);
 
 /* sockopt.c */
 int devmem_setsockopt(struct sock *sk, int level, int optname,

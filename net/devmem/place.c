@@ -102,10 +102,11 @@ static bool devmem_place_active(const struct devmem_flow *flow)
 	       READ_ONCE(flow->binding->state) == NETDEV_DEVMEM_STATE_ACTIVE;
 }
 
-/* guard.c keeps urgent pointers away; never bet the kernel on it. */
-static bool devmem_place_urgent(const struct devmem_flow *flow)
+/* Has a packet that may not be placed an urgent pointer? */
+static bool devmem_place_urgent(const struct sk_buff *skb)
 {
-	return READ_ONCE(tcp_sk(flow->sk)->urg_data);
+	return skb_transport_offset(skb) + sizeof(struct tcphdr) <= skb_headlen(skb) &&
+	       tcp_hdr(skb)->urg;
 }
 
 static int devmem_place_check(const struct devmem_flow *flow,
@@ -115,7 +116,7 @@ static int devmem_place_check(const struct devmem_flow *flow,
 		return -ESHUTDOWN;
 	if (!len || !devmem_place_check_tcp(&flow->key, skb) ||
 	    !devmem_place_check_ip(&flow->key, skb, len) ||
-	    devmem_place_urgent(flow))
+	    !devmem_urgent_ignored(flow->sk))
 		return -EPROTO;
 	if (!devmem_place_check_route(flow, skb->dev))
 		return -EHOSTUNREACH;
@@ -239,6 +240,8 @@ int devmem_rx_reserve(struct devmem_flow *flow, const struct sk_buff *skb,
 	rx->placed = NULL;
 
 	err = devmem_place_check(flow, skb, len);
+	if (err == -EPROTO && devmem_place_urgent(skb))
+		this_cpu_inc(flow->binding->stats->urg_cleared);
 	if (!err) {
 		devmem_merge_settle(flow);
 		rx->joins = devmem_merge_continues(flow, skb, len);
@@ -320,7 +323,7 @@ bool devmem_rx_continue(struct devmem_rx *rx, struct devmem_flow *flow,
 
 	if (!devmem_merge_fits(flow, hdr, hdr_len, len) || !flow->chunk ||
 	    len >= devmem_binding_chunk_size(binding) - flow->off ||
-	    !devmem_place_active(flow) || devmem_place_urgent(flow))
+	    !devmem_place_active(flow))
 		return false;
 
 	rx->flow = flow;

@@ -282,6 +282,7 @@ static void devmem_reader_commit(struct devmem_reader *r)
 		tcp_read_done(r->sk, r->done + r->fin);
 	r->done = 0;
 	r->seq = tp->copied_seq;
+	devmem_urgent_ignore(r->sk);
 }
 
 /* May the reader sleep for more? 0, or what recvmsg() ends with: 1 stands for
@@ -442,7 +443,7 @@ static int devmem_recv_locked(struct devmem_reader *r)
 {
 	if (r->sk->sk_state == TCP_LISTEN)
 		return -ENOTCONN;
-	/* urgent data is part of the stream: guard.c */
+	/* urgent data is part of the stream: urgent.c */
 	if (r->flags & MSG_OOB)
 		return -EINVAL;
 	if (tcp_sk(r->sk)->repair)

@@ -33,18 +33,13 @@ static int devmem_attach_to(struct sock *sk, struct devmem_sock *ds,
 	return 0;
 }
 
-/* No urgent pointer may be on its way into TCP behind the guard's back: wait
- * for what was past the hooks when the guard learned of the socket, let TCP eat
- * what that left in the backlog, then look.
+/* A socket that was connected anew has lost what keeps urgent pointers from TCP, and
+ * may have got one since.
  */
-static int devmem_attach_settle(struct sock *sk, struct devmem_sock *ds)
+static int devmem_attach_settle(struct sock *sk)
 {
-	cond_synchronize_rcu(ds->gp_state);
 	sk_flush_backlog(sk);
-
-	if (!devmem_sk_connected(sk))
-		return -ENOTCONN;
-	return tcp_sk(sk)->urg_data ? -EBUSY : 0;
+	return devmem_sk_connected(sk) ? devmem_urgent_ignore(sk) : -ENOTCONN;
 }
 
 /* Does the connection come in through the binding's device? The SYN-ACK of an
@@ -115,7 +110,7 @@ static int devmem_attach(struct sock *sk, sockptr_t optval, unsigned int optlen)
 	if (!binding)
 		return -ENOENT;
 
-	err = devmem_attach_settle(sk, ds) ?:
+	err = devmem_attach_settle(sk) ?:
 	      devmem_attach_route(sk, binding) ?:
 	      devmem_attach_to(sk, ds, binding, attach.dmabuf_fd);
 	devmem_binding_put(binding);

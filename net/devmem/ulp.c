@@ -86,8 +86,8 @@ static int devmem_disconnect(struct sock *sk, int flags)
 	return ds->base->disconnect(sk, flags);
 }
 
-/* Give the socket back as it was. The flow's memory outlasts a grace period,
- * for the guard looks at it without a lock.
+/* Give the socket back as it was, but for the mark that urgent.c has made: placed
+ * payload may be on its way to the orphan.
  */
 static struct devmem_sock *devmem_ulp_remove(struct sock *sk)
 {
@@ -271,9 +271,7 @@ static int devmem_ulp_init_sock(struct sock *sk)
 	WRITE_ONCE(sk->sk_prot, &devmem_prots[family]);
 	WRITE_ONCE(sock->ops, &devmem_proto_ops[family]);
 	set_bit(SOCK_CUSTOM_SOCKOPT, &sock->flags);
-
-	/* the guard sees the socket from now on: see DEVMEM_ATTACH */
-	ds->gp_state = start_poll_synchronize_rcu();
+	devmem_urgent_ignore(sk);	/* nothing is urgent now */
 	return 0;
 }
 

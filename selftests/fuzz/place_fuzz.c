@@ -29,6 +29,7 @@ static struct {
 	bool fits;			/* the next headers continue */
 	unsigned int last;		/* this piece */
 	u64 placed, fallback;
+	bool urgent;			/* TCP may look at an urgent byte */
 } model;
 
 static struct devmem_binding binding;
@@ -114,6 +115,11 @@ void devmem_frag_extend(struct sk_buff *skb, struct sk_buff *payload, u32 len)
 u32 devmem_merge_max_len(const struct devmem_flow *f, const struct sk_buff *skb)
 {
 	return 8 * 65535;
+}
+
+bool devmem_urgent_ignored(const struct sock *sk)
+{
+	return !model.urgent;
 }
 
 /* The packet goes up: from here on the piece has a holder. */
@@ -310,7 +316,7 @@ static void clear_the_way(void)
 {
 	flow.armed = true;
 	binding.state = NETDEV_DEVMEM_STATE_ACTIVE;
-	tp.urg_data = 0;
+	model.urgent = false;
 	dev.rx_handler = dev.xdp_prog = NULL;
 	tp.sk.sk_rx_dst = &dst;
 	tp.sk.sk_rx_dst_ifindex = dev.ifindex;
@@ -333,7 +339,7 @@ static void hinder(struct fuzz_in *in, struct sk_buff *skb, bool *inactive, bool
 		*inactive = true;
 		break;
 	case 2:
-		tp.urg_data = 0x100;
+		model.urgent = true;
 		*urgent = true;
 		break;
 	case 3:
@@ -480,10 +486,6 @@ static void extend(struct fuzz_in *in)
 	}
 	if (what & BIT(3)) {
 		binding.state = NETDEV_DEVMEM_STATE_REVOKED;
-		want = false;
-	}
-	if (what & BIT(4)) {
-		tp.urg_data = 0x100;
 		want = false;
 	}
 
