@@ -288,6 +288,7 @@ void rx_return(struct rx *rx);
 void rx_check_held(const struct rx *rx);
 
 /* DEVMEM_INFO must agree with what was received; it is returned. */
+bool only_again(const struct bound *b);
 struct devmem_info rx_check_info(const struct rx *rx);
 
 /* Data of the last call's control message, or NULL. */

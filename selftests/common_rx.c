@@ -324,6 +324,20 @@ struct devmem_info rx_check_info(const struct rx *rx)
 	return info;
 }
 
+/* What fell back did so only because it had been placed before, or TCP has dropped
+ * packets or not taken any. Returns whether anything did.
+ */
+bool only_again(const struct bound *b)
+{
+	struct devmem_bind_info info;
+
+	bound_info(b, &info);
+	check_eq(info.stats.fallback_packets,
+		 info.stats.fallback_again + info.stats.fallback_sequence +
+		 info.stats.fallback_paused);
+	return info.stats.fallback_packets;
+}
+
 const void *rx_cmsg(const struct rx *rx, int level, int type)
 {
 	struct msghdr msg = rx->msg;

@@ -99,7 +99,7 @@ static void many_flows_on_one_binding(void)
 	}
 	bound_info(&b, &info);
 	check_eq(info.flows, FLOWS);
-	check_eq(info.stats.fallback_packets, 0);
+	only_again(&b);
 }
 
 /* Every byte of the buffer that no piece reported is as it was, or, after a

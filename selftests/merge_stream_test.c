@@ -331,7 +331,8 @@ static void toggled_mid_stream(void)
 		toggle(stop[0]);
 	}
 	whole_stream(some(16 * MIB), 30000);
-	check_eq(rx.host, 0);
+	if (!only_again(&b))
+		check_eq(rx.host, 0);
 	close(stop[1]);
 	test_join(pid);
 	cmd("ip link set nsd0 gro_max_size 65536");

@@ -154,7 +154,7 @@ static const struct row rows[] = {
 	{ "acknowledgment", old_ack, 2, false },
 	{ "window", window, 2, false },
 	{ "option", option, 2, false },
-	{ "gap", gap, 2, true },
+	{ "gap", gap, 1, true },	/* and the fourth overlaps the third */
 	{ "twice", twice, 2, true },
 	{ "overlap", overlap, 2, true },
 	{ "TOS", tos, 2, false },

@@ -186,6 +186,8 @@ struct devmem_rx {
 		/* public: */
 	} seg[DEVMEM_RX_MAX_SEGS];
 	/* private: merge.c */
+	u32 poll;			/* number of the poll */
+	u32 end;			/* sequence number that it may be continued to */
 	bool joins;			/* the packet continues the held one */
 	struct sk_buff *tail;		/* else: its last payload skb */
 	struct devmem_flow *placed;	/* whose packet comes next, with payload */
@@ -209,7 +211,10 @@ struct devmem_rx {
  * -EMSGSIZE: it is longer than DEVMEM_RX_MAX_LEN, than gro_max_size if that is not
  * the default, or than this host can take just now; its segments may be placed;
  * -EHOSTUNREACH: the socket has no valid route through this device just now;
- * -ESHUTDOWN: the flow or its binding is not active.
+ * -ESHUTDOWN: the flow or its binding is not active; -EALREADY: the payload has been
+ * placed before, or TCP has it; -ERANGE: TCP would not take it now, going by sequence
+ * and acknowledgment number; -EAGAIN: placing pauses, for placed packets have not
+ * reached TCP.
  */
 int devmem_rx_reserve(struct devmem_flow *flow, const struct sk_buff *skb,
 		      unsigned int len, struct devmem_rx *rx);

@@ -106,6 +106,9 @@ struct devmem_stats {
 	u64 urg_cleared;
 	u64 forward_drops;
 	u64 pressure;
+	u64 fallback_again;
+	u64 fallback_sequence;
+	u64 fallback_paused;
 };
 
 /* Neighbours may be with different queues, whose CPUs count references all the
@@ -200,6 +203,39 @@ struct devmem_held {
 	bool joined;			/* it has grown */
 };
 
+/* Runs of bytes placed, see seq.c: one, and one more for each gap that the wire has
+ * made.
+ */
+#define DEVMEM_SEQ_RUNS		16
+
+/* Which bytes of a stream have been placed: seq.c. Sequence numbers. */
+struct devmem_seq {
+	u32 nxt;			/* TCP has what lies before */
+	u32 poll;			/* in which this was asked last */
+	u32 grown;			/* in which bytes were placed last */
+	u32 nr_runs;
+	struct {
+		u32 begin, end;
+	} run[DEVMEM_SEQ_RUNS];		/* placed, and not with TCP yet */
+	u32 strikes;			/* bytes lost since some have reached TCP */
+	u32 again;			/* the last ones that came again, if strikes */
+	u32 pause;			/* length of the last pause, 0: none counts */
+	u32 resume;			/* where it ends */
+	u32 probe_end;			/* of the probe, if probing */
+	bool paused;
+	bool probing;
+};
+
+/* What TCP knows of a connection, and the number of the NAPI poll. */
+struct devmem_seq_now {
+	u32 poll;
+	u32 rcv_nxt;
+	u32 rcv_edge;			/* end of the window */
+	u32 snd_una;
+	u32 snd_end;			/* of what may have been sent */
+	u32 max_window;
+};
+
 struct devmem_flow {
 	struct devmem_flow_key key;	/* write-once, as the next 4 */
 	struct devmem_binding *binding;
@@ -221,6 +257,7 @@ struct devmem_flow {
 	u64 placed_bytes;
 	u64 fallback_bytes;
 	struct devmem_held held;
+	struct devmem_seq seq;
 };
 
 /* Tokens given out and not given back: slot[number & mask]. Numbers rise, so
@@ -351,6 +388,11 @@ void devmem_merge_grow(struct devmem_flow *flow, struct napi_struct *napi,
 		       const void *hdr, unsigned int len);
 void devmem_merge_settle(struct devmem_flow *flow);
 u32 devmem_merge_max_len(const struct devmem_flow *flow, const struct sk_buff *skb);
+
+/* seq.c */
+int devmem_seq_check(struct devmem_seq *s, const struct devmem_seq_now *now,
+		     u32 seq, u32 len, u32 ack, u32 *end);
+void devmem_seq_note(struct devmem_seq *s, u32 seq, u32 len);
 
 /* flow.c */
 struct devmem_flow *devmem_flow_create(struct devmem_binding *binding, struct sock *sk);

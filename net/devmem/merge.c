@@ -218,7 +218,7 @@ static void devmem_merge_hold(struct devmem_rx *rx, struct devmem_flow *flow,
 	held->grown = 0;
 	held->joined = false;
 	held->room = limit > len && !devmem_merge_ends(held, skb, skb->data_len) ?
-		     limit - len : 0;
+		     min(limit - len, rx->end - held->seq) : 0;
 
 	if (held->next || rx->last == flow)
 		return;
@@ -295,7 +295,7 @@ void devmem_merge_grow(struct devmem_flow *flow, struct napi_struct *napi,
 		devmem_merge_deliver(flow, napi);
 }
 
-void devmem_rx_flush(struct devmem_rx *rx, struct napi_struct *napi)
+static void devmem_merge_flush(struct devmem_rx *rx, struct napi_struct *napi)
 {
 	struct devmem_flow *flow;
 
@@ -305,6 +305,12 @@ void devmem_rx_flush(struct devmem_rx *rx, struct napi_struct *napi)
 		devmem_merge_deliver(flow, napi);
 	}
 	rx->last = NULL;
+}
+
+void devmem_rx_flush(struct devmem_rx *rx, struct napi_struct *napi)
+{
+	devmem_merge_flush(rx, napi);
+	rx->poll++;
 }
 EXPORT_SYMBOL_GPL(devmem_rx_flush);
 
@@ -317,7 +323,7 @@ struct sk_buff *devmem_rx_receive(struct devmem_rx *rx, struct napi_struct *napi
 	struct devmem_flow *flow = rx->placed;
 
 	if (!flow) {
-		devmem_rx_flush(rx, napi);
+		devmem_merge_flush(rx, napi);
 		napi_gro_receive(napi, skb);
 		return NULL;
 	}

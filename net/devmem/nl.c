@@ -86,7 +86,10 @@ static int devmem_nl_put_stats(struct sk_buff *skb, struct devmem_binding *bindi
 	    nla_put_uint(skb, NETDEV_DEVMEM_A_STATS_FALLBACK_INACTIVE, s.fallback_inactive) ||
 	    nla_put_uint(skb, NETDEV_DEVMEM_A_STATS_URG_CLEARED, s.urg_cleared) ||
 	    nla_put_uint(skb, NETDEV_DEVMEM_A_STATS_FORWARD_DROPS, s.forward_drops) ||
-	    nla_put_uint(skb, NETDEV_DEVMEM_A_STATS_PRESSURE, s.pressure)) {
+	    nla_put_uint(skb, NETDEV_DEVMEM_A_STATS_PRESSURE, s.pressure) ||
+	    nla_put_uint(skb, NETDEV_DEVMEM_A_STATS_FALLBACK_AGAIN, s.fallback_again) ||
+	    nla_put_uint(skb, NETDEV_DEVMEM_A_STATS_FALLBACK_SEQUENCE, s.fallback_sequence) ||
+	    nla_put_uint(skb, NETDEV_DEVMEM_A_STATS_FALLBACK_PAUSED, s.fallback_paused)) {
 		nla_nest_cancel(skb, nest);
 		return -EMSGSIZE;
 	}

@@ -10,6 +10,7 @@
 #include <linux/tcp.h>
 #include <net/dst.h>
 #include <net/ip.h>
+#include <net/tcp.h>
 
 #include "devmem.h"
 #include "trace.h"
@@ -109,9 +110,35 @@ static bool devmem_place_urgent(const struct sk_buff *skb)
 	       tcp_hdr(skb)->urg;
 }
 
-static int devmem_place_check(const struct devmem_flow *flow,
-			      const struct sk_buff *skb, unsigned int len)
+/* Would TCP take the payload now, and has it not been placed before? What may continue
+ * it is to end at @rx->end. The socket is not locked: TCP may be further by now, or have
+ * packets in its backlog. Window and its beginning are two words: one old and one new,
+ * they give an edge between the two that TCP has told the peer. And snd_nxt is moved
+ * when the packet has left, whose acknowledgment may be quicker: write_seq says what the
+ * peer may have got.
+ */
+static int devmem_place_check_seq(struct devmem_flow *flow, const struct tcphdr *th,
+				  unsigned int len, struct devmem_rx *rx)
 {
+	const struct tcp_sock *tp = tcp_sk(flow->sk);
+	const struct devmem_seq_now now = {
+		.poll = rx->poll,
+		.rcv_nxt = READ_ONCE(tp->rcv_nxt),
+		.rcv_edge = READ_ONCE(tp->rcv_wup) + READ_ONCE(tp->rcv_wnd),
+		.snd_una = READ_ONCE(tp->snd_una),
+		.snd_end = READ_ONCE(tp->write_seq),
+		.max_window = READ_ONCE(tp->max_window),
+	};
+
+	return devmem_seq_check(&flow->seq, &now, ntohl(th->seq), len,
+				ntohl(th->ack_seq), &rx->end);
+}
+
+static int devmem_place_check(struct devmem_flow *flow, const struct sk_buff *skb,
+			      unsigned int len, struct devmem_rx *rx)
+{
+	int err;
+
 	if (!devmem_place_active(flow))
 		return -ESHUTDOWN;
 	if (!len || !devmem_place_check_tcp(&flow->key, skb) ||
@@ -120,6 +147,9 @@ static int devmem_place_check(const struct devmem_flow *flow,
 		return -EPROTO;
 	if (!devmem_place_check_route(flow, skb->dev))
 		return -EHOSTUNREACH;
+	err = devmem_place_check_seq(flow, tcp_hdr(skb), len, rx);
+	if (err)
+		return err;
 	len += skb->len - skb_network_offset(skb);
 	if (skb_is_gso(skb) && len > min(devmem_merge_max_len(flow, skb), DEVMEM_RX_MAX_LEN))
 		return -EMSGSIZE;
@@ -146,6 +176,15 @@ void devmem_rx_skip(struct devmem_flow *flow, unsigned int len, int err)
 		break;
 	case -EHOSTUNREACH:
 		this_cpu_inc(binding->stats->fallback_route);
+		break;
+	case -EALREADY:
+		this_cpu_inc(binding->stats->fallback_again);
+		break;
+	case -ERANGE:
+		this_cpu_inc(binding->stats->fallback_sequence);
+		break;
+	case -EAGAIN:
+		this_cpu_inc(binding->stats->fallback_paused);
 		break;
 	default:
 		this_cpu_inc(binding->stats->fallback_inactive);
@@ -239,7 +278,7 @@ int devmem_rx_reserve(struct devmem_flow *flow, const struct sk_buff *skb,
 	rx->nr_segs = 0;
 	rx->placed = NULL;
 
-	err = devmem_place_check(flow, skb, len);
+	err = devmem_place_check(flow, skb, len, rx);
 	if (err == -EPROTO && devmem_place_urgent(skb))
 		this_cpu_inc(flow->binding->stats->urg_cleared);
 	if (!err) {
@@ -308,6 +347,7 @@ void devmem_rx_commit(struct devmem_rx *rx, struct sk_buff *skb)
 		rx->tail = devmem_place_attach(rx, skb, NULL);
 	}
 	rx->placed = flow;
+	devmem_seq_note(&flow->seq, ntohl(tcp_hdr(skb)->seq), rx->len);
 	devmem_place_count(flow, rx->len, rx->nr_segs);
 	rx->nr_segs = 0;
 }
@@ -342,6 +382,7 @@ void devmem_rx_extend(struct devmem_rx *rx, struct napi_struct *napi,
 	struct devmem_flow *flow = rx->flow;
 
 	flow->off += rx->len;
+	devmem_seq_note(&flow->seq, flow->held.seq, rx->len);
 	devmem_place_count(flow, rx->len, 1);
 	rx->nr_segs = 0;
 	devmem_merge_grow(flow, napi, hdr, rx->len);

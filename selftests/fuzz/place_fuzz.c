@@ -7,15 +7,12 @@
  * of the flow, perhaps with some bytes changed or in a state of things that
  * forbids it; or a holder that lets go.
  */
-#include "fuzz.h"
-
-#include "devmem.h"
+#include "place_packet.h"
 
 #define CHUNKS_MAX	40
 #define SHIFT		12
 #define SIZE		(1U << SHIFT)
 #define PIECES_MAX	256
-#define HDR		64	/* room for headers in a packet */
 
 struct piece {
 	u32 chunk, off, len;
@@ -30,6 +27,8 @@ static struct {
 	unsigned int last;		/* this piece */
 	u64 placed, fallback;
 	bool urgent;			/* TCP may look at an urgent byte */
+	int seq;			/* what the sequence numbers give */
+	u32 noted;			/* bytes placed of that */
 } model;
 
 static struct devmem_binding binding;
@@ -40,7 +39,7 @@ static struct devmem_flow flow;
 static struct dst_entry dst;
 static struct tcp_sock tp;
 static unsigned int payloads;	/* skbs for payload that nobody has freed */
-static u8 headers[HDR] __attribute__((aligned(4)));	/* from IP on */
+static u8 headers[HDR] __attribute__((aligned(4)));
 
 long devmem_objects[DEVMEM_OBJ_MAX];
 
@@ -122,6 +121,19 @@ bool devmem_urgent_ignored(const struct sock *sk)
 	return !model.urgent;
 }
 
+/* Sequence numbers are another target's. */
+int devmem_seq_check(struct devmem_seq *s, const struct devmem_seq_now *now,
+		     u32 seq, u32 len, u32 ack, u32 *end)
+{
+	*end = seq + len;
+	return model.seq;
+}
+
+void devmem_seq_note(struct devmem_seq *s, u32 seq, u32 len)
+{
+	model.noted += len;
+}
+
 /* The packet goes up: from here on the piece has a holder. */
 void devmem_frag_attach(struct sk_buff *skb, struct sk_buff *last,
 			struct sk_buff *payload, struct devmem_chunk *chunk,
@@ -134,93 +146,6 @@ void devmem_frag_attach(struct sk_buff *skb, struct sk_buff *last,
 		.len	= len,
 	};
 	kfree_skb(payload);
-}
-
-static unsigned int at16(const u8 *p)
-{
-	return p[0] << 8 | p[1];
-}
-
-static void put16(u8 *p, unsigned int v)
-{
-	p[0] = v >> 8;
-	p[1] = v;
-}
-
-/* Does the length field at @p say @len, or nothing of a super-packet that is longer
- * than it can say?
- */
-static bool model_len(const struct sk_buff *skb, const u8 *p, unsigned int len)
-{
-	return at16(p) == (len > 0xffff && skb->gso_size ? 0 : len);
-}
-
-/* Is it what the flow's packets look like? @ip and @tcp: where that header is. */
-static bool model_header(const struct sk_buff *skb, unsigned int len)
-{
-	unsigned int end = skb->len, ip = skb->network_header, tcp = skb->transport_header;
-	const u8 *p = skb->data;
-
-	if (skb->data_len || skb->ip_summed != CHECKSUM_UNNECESSARY || !len)
-		return false;
-	if (tcp + 20 > end || tcp + p[tcp + 12] / 16 * 4 != end || p[tcp + 12] / 16 < 5)
-		return false;
-	/* of URG ACK PSH RST SYN FIN, ACK must be there, and PSH and FIN may */
-	if ((p[tcp + 13] & 0x36) != 0x10)
-		return false;
-	if (memcmp(p + tcp, &flow.key.sport, 2) || memcmp(p + tcp + 2, &flow.key.dport, 2))
-		return false;
-	if (flow.key.family == AF_INET)
-		return tcp == ip + 20 && p[ip] == 0x45 && p[ip + 9] == 6 &&
-		       !(at16(p + ip + 6) & 0x3fff) && model_len(skb, p + ip + 2, end - ip + len) &&
-		       !memcmp(p + ip + 12, flow.key.saddr, 4) &&
-		       !memcmp(p + ip + 16, flow.key.daddr, 4);
-	return tcp == ip + 40 && p[ip] / 16 == 6 && p[ip + 6] == 6 &&
-	       model_len(skb, p + ip + 4, end - tcp + len) &&
-	       !memcmp(p + ip + 8, flow.key.saddr, 16) &&
-	       !memcmp(p + ip + 24, flow.key.daddr, 16);
-}
-
-/* What a length field says. */
-static void put_len(u8 *p, unsigned int len)
-{
-	put16(p, len > 0xffff ? 0 : len);
-}
-
-/* Headers of the flow, for @len bytes of payload: one super-packet, if they are many. */
-static void packet(struct sk_buff *skb, unsigned int len)
-{
-	bool v6 = flow.key.family == AF_INET6;
-	unsigned int ip = v6 ? 40 : 20;
-	u8 *p = headers;
-
-	memset(headers, 0, sizeof(headers));
-	if (v6) {
-		p[0] = 0x60;
-		put_len(p + 4, 20 + len);
-		p[6] = 6;
-		memcpy(p + 8, flow.key.saddr, 16);
-		memcpy(p + 24, flow.key.daddr, 16);
-	} else {
-		p[0] = 0x45;
-		put_len(p + 2, 40 + len);
-		p[9] = 6;
-		memcpy(p + 12, flow.key.saddr, 4);
-		memcpy(p + 16, flow.key.daddr, 4);
-	}
-	memcpy(p + ip, &flow.key.sport, 2);
-	memcpy(p + ip + 2, &flow.key.dport, 2);
-	p[ip + 12] = 0x50;
-	p[ip + 13] = 0x10;
-
-	memset(skb, 0, sizeof(*skb));
-	skb->dev = &dev;
-	skb->data = p;
-	skb->len = ip + 20;
-	skb->transport_header = ip;
-	skb->ip_summed = CHECKSUM_UNNECESSARY;
-	skb->gso_size = len > 1460 ? 1460 : 0;
-	skb->gso_type = v6 ? SKB_GSO_TCPV6 : SKB_GSO_TCPV4;
 }
 
 static bool held(u32 chunk)
@@ -307,6 +232,7 @@ static void compare(void)
 	fuzz_check(devmem_pool_free_chunks(&binding) == chunks_free());
 	fuzz_check(!payloads);
 	fuzz_check(flow.placed_bytes == model.placed && stats.placed_bytes == model.placed);
+	fuzz_check(model.noted == (u32)model.placed);
 	fuzz_check(flow.fallback_bytes == model.fallback &&
 		   stats.fallback_bytes == model.fallback);
 }
@@ -317,6 +243,7 @@ static void clear_the_way(void)
 	flow.armed = true;
 	binding.state = NETDEV_DEVMEM_STATE_ACTIVE;
 	model.urgent = false;
+	model.seq = 0;
 	dev.rx_handler = dev.xdp_prog = NULL;
 	tp.sk.sk_rx_dst = &dst;
 	tp.sk.sk_rx_dst_ifindex = dev.ifindex;
@@ -327,6 +254,7 @@ static void clear_the_way(void)
 static void hinder(struct fuzz_in *in, struct sk_buff *skb, bool *inactive, bool *urgent,
 		   bool *route)
 {
+	static const int refusals[] = { -EALREADY, -ERANGE, -EAGAIN };
 	u8 what = in_u8(in), at, *byte;
 
 	switch (what % 16) {
@@ -385,6 +313,9 @@ static void hinder(struct fuzz_in *in, struct sk_buff *skb, bool *inactive, bool
 	case 13:
 		skb->gso_size = 0;
 		break;
+	case 14:
+		model.seq = refusals[what / 16 % ARRAY_SIZE(refusals)];
+		break;
 	default:
 		break;
 	}
@@ -408,17 +339,19 @@ static void receive(struct fuzz_in *in)
 	/* lengths that end at a chunk's end are the interesting ones */
 	if (len >= 0xc000)
 		len = (len % 80 + 1) * SIZE - (model.cursor ? model.off : 0) + len / 80 % 3 - 1;
-	packet(&skb, len);
+	packet(&skb, headers, &flow.key, &dev, len);
 	clear_the_way();
 	if (!plain)
 		hinder(in, &skb, &inactive, &urgent, &route);
 
 	if (inactive)
 		want = -ESHUTDOWN;
-	else if (!model_header(&skb, len) || urgent)
+	else if (!model_header(&skb, &flow.key, len) || urgent)
 		want = -EPROTO;
 	else if (route)
 		want = -EHOSTUNREACH;
+	else if (model.seq)
+		want = model.seq;
 	else if (skb.gso_size && skb.len + len > DEVMEM_RX_MAX_LEN)
 		want = -EMSGSIZE;
 	else

@@ -87,6 +87,15 @@ static void devmem_stats_parse(const struct nlattr *nest,
 		case NETDEV_DEVMEM_A_STATS_PRESSURE:
 			info->stats.pressure = v;
 			break;
+		case NETDEV_DEVMEM_A_STATS_FALLBACK_AGAIN:
+			info->stats.fallback_again = v;
+			break;
+		case NETDEV_DEVMEM_A_STATS_FALLBACK_SEQUENCE:
+			info->stats.fallback_sequence = v;
+			break;
+		case NETDEV_DEVMEM_A_STATS_FALLBACK_PAUSED:
+			info->stats.fallback_paused = v;
+			break;
 		default:
 			break;
 		}

@@ -289,6 +289,9 @@ struct devmem_bind_info {
 		uint64_t urg_cleared;
 		uint64_t forward_drops;
 		uint64_t pressure;
+		uint64_t fallback_again;
+		uint64_t fallback_sequence;
+		uint64_t fallback_paused;
 	} stats;
 };
 

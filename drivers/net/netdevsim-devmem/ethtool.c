@@ -28,6 +28,7 @@ static const char *const nsdm_rx_stat_names[NSDM_RX_STATS] = {
 	[NSDM_RX_FALLBACK_PROTO]	= "fallback_proto",
 	[NSDM_RX_FALLBACK_ROUTE]	= "fallback_route",
 	[NSDM_RX_FALLBACK_SHUTDOWN]	= "fallback_shutdown",
+	[NSDM_RX_FALLBACK_SEQUENCE]	= "fallback_sequence",
 	[NSDM_RX_FALLBACK_PACKET]	= "fallback_packet",
 	[NSDM_RX_STRAYS]		= "strays",
 	[NSDM_RX_CSUM_GOOD]		= "csum_unnecessary",

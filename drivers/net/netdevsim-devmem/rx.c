@@ -207,6 +207,10 @@ static enum nsdm_rx_stat nsdm_rx_fallback(int err)
 		return NSDM_RX_FALLBACK_ROUTE;
 	case -ESHUTDOWN:
 		return NSDM_RX_FALLBACK_SHUTDOWN;
+	case -EALREADY:
+	case -ERANGE:
+	case -EAGAIN:
+		return NSDM_RX_FALLBACK_SEQUENCE;
 	default:
 		return NSDM_RX_FALLBACK_PROTO;
 	}

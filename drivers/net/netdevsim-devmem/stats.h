@@ -24,6 +24,7 @@ enum nsdm_rx_stat {
 	NSDM_RX_FALLBACK_PROTO,
 	NSDM_RX_FALLBACK_ROUTE,
 	NSDM_RX_FALLBACK_SHUTDOWN,
+	NSDM_RX_FALLBACK_SEQUENCE,
 	NSDM_RX_FALLBACK_PACKET,	/* not a packet that may be placed */
 	NSDM_RX_STRAYS,			/* of a rule of another queue */
 	NSDM_RX_CSUM_GOOD,		/* of what goes up: verified, right */

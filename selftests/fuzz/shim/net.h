@@ -283,8 +283,22 @@ struct sock {
 
 struct tcp_sock {
 	struct sock sk;
-	u16 urg_data;
+	u32 rcv_nxt;
+	u32 rcv_wup;
+	u32 rcv_wnd;
+	u32 snd_una;
+	u32 write_seq;
+	u32 max_window;
 };
+
+/* sequence numbers */
+
+static inline bool before(u32 a, u32 b)
+{
+	return (s32)(a - b) < 0;
+}
+
+#define after(a, b)	before(b, a)
 
 static inline const struct tcp_sock *tcp_sk(const struct sock *sk)
 {

@@ -15,10 +15,13 @@ static const struct table_attr netdev_devmem_stats_attrs[] = {
 	{ .name = "urg-cleared", .type = NETDEV_DEVMEM_A_STATS_URG_CLEARED, .kind = TABLE_UINT },
 	{ .name = "forward-drops", .type = NETDEV_DEVMEM_A_STATS_FORWARD_DROPS, .kind = TABLE_UINT },
 	{ .name = "pressure", .type = NETDEV_DEVMEM_A_STATS_PRESSURE, .kind = TABLE_UINT },
+	{ .name = "fallback-again", .type = NETDEV_DEVMEM_A_STATS_FALLBACK_AGAIN, .kind = TABLE_UINT },
+	{ .name = "fallback-sequence", .type = NETDEV_DEVMEM_A_STATS_FALLBACK_SEQUENCE, .kind = TABLE_UINT },
+	{ .name = "fallback-paused", .type = NETDEV_DEVMEM_A_STATS_FALLBACK_PAUSED, .kind = TABLE_UINT },
 };
 
 static const struct table_set netdev_devmem_stats_set = {
-	netdev_devmem_stats_attrs, 12
+	netdev_devmem_stats_attrs, 15
 };
 
 static const struct table_attr netdev_devmem_binding_attrs[] = {
