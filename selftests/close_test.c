@@ -4,6 +4,7 @@
  * closes, shutdown. That what TCP promises of the bytes around them holds for
  * placed ones. Must not know of the end of bindings.
  */
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 
@@ -307,6 +308,23 @@ static void receiver_closes_with_data_queued(void)
 	check(errno == ECONNRESET || errno == EPIPE);
 }
 
+/* TCP keeps the last packet of a socket that wants to know options of IPv6, and the
+ * orphan waits for a peer that does not close.
+ */
+static void receiver_closes_with_options_of_ipv6(void)
+{
+	int on = 1;
+
+	open_stream(AF_INET6);
+	must(setsockopt(c.rx, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof(on)));
+	push(20000);
+	rx_all(&rx, 20000);
+	rx_return(&rx);
+	close(c.rx);
+	check(within(WAIT_MS, all_chunks_free()));
+	close(c.tx);
+}
+
 static void receiver_closes_mid_stream(void)
 {
 	static char buf[9999];
@@ -387,6 +405,7 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(peer_closed_before_attach),
 	KTAP_CASE(reset_before_attach),
 	KTAP_CASE(receiver_closes_with_data_queued),
+	KTAP_CASE(receiver_closes_with_options_of_ipv6),
 	KTAP_CASE(receiver_closes_mid_stream),
 	KTAP_CASE(churn),
 };

@@ -52,6 +52,34 @@ static void connecting(void)
 	check_eq(live_object("sockets"), 0);
 }
 
+/* A listener's memory outlives its last reference by a grace period, and so nobody
+ * counts references on it; nor when it has become a connection.
+ */
+static void listened_before(void)
+{
+	struct sockaddr_storage ss;
+	struct conn c;
+	socklen_t len;
+	int l;
+
+	bind_one();
+	env_enter(SENDER);
+	len = side_addr(&ss, SENDER, AF_INET, 7002);
+	l = new_socket(SOCK_STREAM, 0);
+	must(bind(l, (void *)&ss, len));
+	must(listen(l, 1));
+	env_enter(RECEIVER);
+	c.rx = new_socket(SOCK_STREAM, 0);
+	must(listen(c.rx, 1));
+	must(shutdown(c.rx, SHUT_RDWR));
+	must(connect(c.rx, (void *)&ss, len));
+	c.tx = must(accept(l, NULL, NULL));
+	check_errno(set_ulp(c.rx, "devmem"), EOPNOTSUPP);
+	check_errno(try_attach(c.rx, b.res.id, devmem_buf_fd(b.buf)), ENOPROTOOPT);
+	check_eq(live_object("sockets"), 0);
+	carries_plainly(&c);
+}
+
 static void not_tcp(void)
 {
 	int udp = new_socket(SOCK_DGRAM, 0), pair[2];
@@ -198,6 +226,7 @@ static void setup(void)
 static const struct ktap_case cases[] = {
 	KTAP_CASE(not_connected),
 	KTAP_CASE(connecting),
+	KTAP_CASE(listened_before),
 	KTAP_CASE(not_tcp),
 	KTAP_CASE(mptcp),
 	KTAP_CASE(md5),

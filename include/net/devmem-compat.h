@@ -20,10 +20,6 @@
 #error "netdev-devmem needs a 64-bit kernel"
 #endif
 
-#ifndef CONFIG_NETFILTER
-#error "netdev-devmem needs CONFIG_NETFILTER, to keep placed packets from leaving"
-#endif
-
 #include <linux/dma-buf.h>
 #include <linux/ethtool.h>
 #include <linux/hrtimer.h>

@@ -338,6 +338,12 @@ struct devmem_binding *devmem_binding_create(const struct devmem_bind_args *args
 	if (err)
 		goto err_put;
 
+	err = devmem_guard_enable(args->net);
+	if (err) {
+		NL_SET_ERR_MSG_FMT(extack, "no netfilter hook for the binding: error %d", err);
+		goto err_put;
+	}
+
 	err = devmem_binding_open(binding, args->fd, extack) ?:
 	      devmem_binding_check_buffer(binding, extack) ?:
 	      devmem_binding_import(binding, args->chunk_size, extack);

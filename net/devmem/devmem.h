@@ -46,6 +46,9 @@
  *	(C) devmem_chunk_alloc(): the owner is set, then the count; pairs with
  *	    devmem_chunk_get_owned(), which looks at the owner of a chunk that it
  *	    has found counted.
+ *	(D) devmem_flow_disarm(): gone is set before the socket can be freed;
+ *	    pairs with devmem_flow_get_sk(), which looks at it once it holds the
+ *	    socket.
  */
 #ifndef _DEVMEM_H
 #define _DEVMEM_H
@@ -237,13 +240,15 @@ struct devmem_seq_now {
 };
 
 struct devmem_flow {
-	struct devmem_flow_key key;	/* write-once, as the next 4 */
+	struct devmem_flow_key key;	/* write-once, as the next 5 */
+	u64 number;			/* of no other flow ever; not 0 */
 	struct devmem_binding *binding;
 	struct devmem_dev *ddev;
 	struct sock *sk;		/* type-stable under RCU, for reading only */
 	struct devmem_magazine *magazine;	/* of @queue, written with it */
 	u32 queue;
 	bool armed;			/* see (A); cleared for good by disarm */
+	bool gone;			/* its socket is, see (D) */
 	refcount_t ref;
 
 	bool ruled;			/* protected by ddev->lock, as the next */
@@ -279,8 +284,9 @@ struct devmem_tokens {
 struct devmem_sock {
 	struct proto *base;		/* write-once, as the next */
 	const struct proto_ops *base_ops;
-	struct devmem_flow *flow;	/* protected by the socket lock */
-	u64 pieces;			/* likewise */
+	struct devmem_flow *flow;	/* protected by the socket lock, as the next 2 */
+	u64 pieces;
+	u64 received;			/* TCP's bytes_received at attach */
 	struct devmem_tokens tokens;
 	struct rcu_head rcu;
 };
@@ -354,6 +360,7 @@ struct devmem_piece {
 	struct devmem_chunk *chunk;
 	u32 off;			/* in the chunk */
 	u32 len;
+	u64 owner;			/* devmem_flow.number */
 };
 
 /* Where a reader of one skb is. */
@@ -367,12 +374,12 @@ struct page *devmem_frag_poison_alloc(u32 chunk_shift);
 void devmem_frag_poison_free(struct page *poison);
 struct sk_buff *devmem_frag_alloc(void);
 void devmem_frag_attach(struct sk_buff *skb, struct sk_buff *last,
-			struct sk_buff *payload, struct devmem_chunk *chunk,
-			u32 off, u32 len);
+			struct sk_buff *payload, const struct devmem_piece *piece);
 bool devmem_frag_ends_at(const struct sk_buff *payload,
 			 const struct devmem_chunk *chunk, u32 off);
 void devmem_frag_extend(struct sk_buff *skb, struct sk_buff *payload, u32 len);
 bool devmem_frag_placed(const struct sk_buff *skb);
+bool devmem_frag_torn(const struct sk_buff *skb);
 bool devmem_frag_find(const struct sk_buff *skb, u32 offset,
 		      struct devmem_frag_cursor *at, struct devmem_piece *piece);
 void devmem_frag_release(struct sk_buff *skb);
@@ -394,6 +401,9 @@ int devmem_seq_check(struct devmem_seq *s, const struct devmem_seq_now *now,
 		     u32 seq, u32 len, u32 ack, u32 *end);
 void devmem_seq_note(struct devmem_seq *s, u32 seq, u32 len);
 
+/* nat.c */
+void devmem_nat_to_wire(struct net *net, struct devmem_flow_key *key);
+
 /* flow.c */
 struct devmem_flow *devmem_flow_create(struct devmem_binding *binding, struct sock *sk);
 int devmem_flow_add_rule(struct devmem_flow *flow, int dmabuf_fd);
@@ -402,6 +412,7 @@ void devmem_flow_disarm(struct devmem_flow *flow);
 void devmem_flow_del_rule(struct devmem_flow *flow)
 	__must_hold(&flow->ddev->lock);
 void devmem_flow_put(struct devmem_flow *flow);
+struct sock *devmem_flow_get_sk(const struct devmem_flow *flow);
 
 /* token.c */
 void devmem_tokens_init(struct devmem_tokens *tokens);
@@ -413,6 +424,7 @@ void devmem_tokens_destroy(struct devmem_tokens *tokens);
 /* ulp.c */
 bool devmem_sk_has_ulp(const struct sock *sk);
 struct devmem_sock *devmem_sk(const struct sock *sk);
+bool devmem_sk_owns(const struct sock *sk, u64 owner, u8 pf);
 bool devmem_sk_connected(const struct sock *sk);
 int devmem_ulp_init(void);
 void devmem_ulp_exit(void);

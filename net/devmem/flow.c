@@ -6,6 +6,7 @@
  */
 #include <linux/slab.h>
 #include <linux/tcp.h>
+#include <net/inet_hashtables.h>
 #include <net/inet_sock.h>
 #include <net/ipv6.h>
 
@@ -30,6 +31,8 @@ static void devmem_flow_fill_key(struct devmem_flow_key *key, const struct sock 
 	key->saddr[0] = inet->inet_daddr;
 	key->daddr[0] = inet->inet_rcv_saddr;
 }
+
+static atomic64_t devmem_flow_numbers = ATOMIC64_INIT(0);
 
 /* Process context, after a grace period: nobody sees the flow any more. */
 static void devmem_flow_free_work(struct work_struct *work)
@@ -88,6 +91,8 @@ struct devmem_flow *devmem_flow_create(struct devmem_binding *binding, struct so
 
 	refcount_set(&flow->ref, 1);
 	devmem_flow_fill_key(&flow->key, sk);
+	devmem_nat_to_wire(sock_net(sk), &flow->key);
+	flow->number = atomic64_inc_return(&devmem_flow_numbers);
 	flow->sk = sk;
 	flow->binding = binding;
 	flow->ddev = binding->ddev;
@@ -125,7 +130,7 @@ int devmem_flow_add_rule(struct devmem_flow *flow, int dmabuf_fd)
 	u32 nth;
 	int err;
 
-	dmabuf = dma_buf_get(dmabuf_fd);
+	dmabuf = devmem_dmabuf_get(dmabuf_fd);
 	if (IS_ERR(dmabuf))
 		return PTR_ERR(dmabuf);
 
@@ -175,13 +180,29 @@ void devmem_flow_arm(struct devmem_flow *flow)
 	mutex_unlock(&flow->ddev->lock);
 }
 
-/* From here on payload goes to host memory; the rule is removed soon. Any
- * context, any number of times. The caller holds a reference.
+/* The socket goes: payload goes to host memory from here on, and the rule is removed
+ * soon. Any context, any number of times. The caller holds a reference.
  */
 void devmem_flow_disarm(struct devmem_flow *flow)
 {
+	WRITE_ONCE(flow->gone, true);	/* (D) */
 	WRITE_ONCE(flow->armed, false);
 	refcount_inc(&flow->ref);
 	if (!queue_work(devmem_wq, &flow->work))
 		devmem_flow_put(flow);
+}
+
+/* The flow's socket with a reference, or NULL if it has gone. RCU read side. */
+struct sock *devmem_flow_get_sk(const struct devmem_flow *flow)
+{
+	struct sock *sk = flow->sk;
+
+	if (!refcount_inc_not_zero(&sk->sk_refcnt))
+		return NULL;
+	smp_mb__after_atomic();	/* (D) */
+	if (likely(!READ_ONCE(flow->gone)))
+		return sk;
+	/* perhaps another's by now */
+	sock_gen_put(sk);
+	return NULL;
 }

@@ -30,6 +30,16 @@ static void devmem_frag_complete(struct sk_buff *skb, struct ubuf_info *ubuf,
 	devmem_chunk_put(container_of(ubuf, struct devmem_chunk, ubuf));
 }
 
+/* In a payload skb's cb, where nobody else has business: it stays in the frag_list. */
+struct devmem_frag_cb {
+	u64 owner;
+};
+
+static struct devmem_frag_cb *devmem_frag_cb(const struct sk_buff *payload)
+{
+	return (struct devmem_frag_cb *)payload->cb;
+}
+
 static const struct ubuf_info_ops devmem_frag_ubuf_ops = {
 	.complete = devmem_frag_complete,
 };
@@ -75,14 +85,17 @@ struct sk_buff *devmem_frag_alloc(void)
 	return skb;
 }
 
-/* Append a piece to @skb, behind @last of its payload skbs, or NULL if it has
- * none. Takes over @payload and one reference on @chunk.
+/* Append @piece to @skb, behind @last of its payload skbs, or NULL if it has none.
+ * Takes over @payload and one reference on the chunk.
  */
 void devmem_frag_attach(struct sk_buff *skb, struct sk_buff *last,
-			struct sk_buff *payload, struct devmem_chunk *chunk,
-			u32 off, u32 len)
+			struct sk_buff *payload, const struct devmem_piece *piece)
 {
-	skb_fill_page_desc(payload, 0, chunk->binding->poison, off, len);
+	struct devmem_chunk *chunk = piece->chunk;
+	u32 len = piece->len;
+
+	devmem_frag_cb(payload)->owner = piece->owner;
+	skb_fill_page_desc(payload, 0, chunk->binding->poison, piece->off, len);
 	payload->len = len;
 	payload->data_len = len;
 	payload->truesize += len;
@@ -137,6 +150,16 @@ bool devmem_frag_placed(const struct sk_buff *skb)
 	return ubuf && ubuf->ops == &devmem_frag_ubuf_ops;
 }
 
+/* Has somebody taken @skb apart, so that it is unreadable without saying where its bytes
+ * are? Segments that were copied have zeroes in their place.
+ */
+bool devmem_frag_torn(const struct sk_buff *skb)
+{
+	const struct ubuf_info *ubuf = skb_zcopy((struct sk_buff *)skb);
+
+	return !skb_is_nonlinear(skb) || (ubuf && ubuf->ops == &devmem_frag_ubuf_ops);
+}
+
 /* Which bytes of which chunk stand at @offset of @skb? False if they are not
  * ours: the linear part, or what another stack put there. @at is zeroed for the first
  * time, and saves later ones, further on in the same @skb, the way from its beginning.
@@ -169,6 +192,7 @@ bool devmem_frag_find(const struct sk_buff *skb, u32 offset,
 		piece->chunk = container_of(ubuf, struct devmem_chunk, ubuf);
 		piece->off = skb_frag_off(frag) + offset - at->start;
 		piece->len = payload->len - (offset - at->start);
+		piece->owner = devmem_frag_cb(payload)->owner;
 		return true;
 	}
 	return false;

@@ -15,7 +15,7 @@
  * and IP options are not placed to begin with.
  *
  * Two of GRO's rules are not needed here, since nobody will ever cut such a packet
- * into segments again: it cannot be forwarded (guard.c), and retransmissions are
+ * into segments again: it cannot be forwarded, nor segmented, and retransmissions are
  * the peer's. IP ids need not ascend: nothing above IP sees the id of a packet
  * that is no fragment. PSH may stand in the middle: GRO has it end a packet so
  * that nothing waits, and here nothing waits past the poll anyway; senders set it
@@ -26,7 +26,9 @@
 #include <linux/ipv6.h>
 #include <linux/tcp.h>
 #include <linux/unaligned.h>
+#include <net/dst.h>
 #include <net/ip.h>
+#include <net/ip6_fib.h>
 #include <net/tcp.h>
 
 #include "devmem.h"
@@ -268,6 +270,59 @@ void devmem_merge_settle(struct devmem_flow *flow)
 	held->grown = 0;
 }
 
+/* Segments that the stack makes of a packet would be copies of what nobody can read,
+ * under checksums that are right. Marked as of the other family, it has all that TCP
+ * wants to know, and whoever wants to segment it gets an error.
+ */
+static void devmem_merge_seal(const struct devmem_flow *flow, struct sk_buff *skb)
+{
+	struct skb_shared_info *shinfo = skb_shinfo(skb);
+
+	if (!skb_is_gso(skb))
+		return;
+	shinfo->gso_type &= ~(SKB_GSO_TCPV4 | SKB_GSO_TCPV6);
+	shinfo->gso_type |= flow->key.family == AF_INET ? SKB_GSO_TCPV6 : SKB_GSO_TCPV4;
+}
+
+/* Would early demux give the packet this route? IPv6 takes a packet that has one before
+ * for one that came in through the device to which the address belongs.
+ */
+static bool devmem_merge_dst_fits(const struct devmem_flow *flow,
+				  const struct dst_entry *dst,
+				  const struct net_device *dev)
+{
+	const struct inet6_dev *idev;
+
+	if (flow->key.family == AF_INET)
+		return true;
+	idev = ip6_dst_idev(dst);
+	return idev && idev->dev == dev;
+}
+
+/* The packet is its socket's from here on, whatever becomes of its headers: TCP takes
+ * it as it takes one from bpf_sk_assign(). With the socket comes the input route, for
+ * early demux, which would have found both, is skipped. False if the socket has gone.
+ */
+static bool devmem_merge_assign(const struct devmem_flow *flow, struct sk_buff *skb)
+{
+	struct sock *sk = devmem_flow_get_sk(flow);
+	struct dst_entry *dst;
+
+	if (!sk)
+		return false;
+	skb_orphan(skb);
+	skb->sk = sk;
+	skb->destructor = sock_pfree;
+
+	dst = rcu_dereference(sk->sk_rx_dst);
+	if (dst && devmem_merge_dst_fits(flow, dst, skb->dev) && dst_hold_safe(dst)) {
+		skb_dst_set(skb, dst);
+		/* or GRO would compare, and not flush what is before it in order */
+		skb->slow_gro = 0;
+	}
+	return true;
+}
+
 static void devmem_merge_deliver(struct devmem_flow *flow, struct napi_struct *napi)
 {
 	struct sk_buff *skb = flow->held.skb;
@@ -275,9 +330,14 @@ static void devmem_merge_deliver(struct devmem_flow *flow, struct napi_struct *n
 	if (!skb)
 		return;
 	devmem_merge_settle(flow);
+	flow->held.skb = NULL;
+	if (!devmem_merge_assign(flow, skb)) {
+		kfree_skb(skb);
+		return;
+	}
 	if (flow->held.joined || skb->len > IP_MAX_MTU)
 		devmem_merge_complete(flow, napi, skb);
-	flow->held.skb = NULL;
+	devmem_merge_seal(flow, skb);
 	napi_gro_receive(napi, skb);
 }
 

@@ -309,6 +309,7 @@ static struct sk_buff *devmem_place_attach(const struct devmem_rx *rx,
 					   struct sk_buff *skb,
 					   struct sk_buff *last)
 {
+	struct devmem_piece piece = { .owner = rx->flow->number };
 	unsigned int i;
 
 	for (i = 0; i < rx->nr_segs; i++) {
@@ -316,8 +317,10 @@ static struct sk_buff *devmem_place_attach(const struct devmem_rx *rx,
 			devmem_frag_extend(skb, last, rx->seg[i].len);
 			continue;
 		}
-		devmem_frag_attach(skb, last, rx->seg[i].skb, rx->seg[i].chunk,
-				   rx->seg[i].off, rx->seg[i].len);
+		piece.chunk = rx->seg[i].chunk;
+		piece.off = rx->seg[i].off;
+		piece.len = rx->seg[i].len;
+		devmem_frag_attach(skb, last, rx->seg[i].skb, &piece);
 		last = rx->seg[i].skb;
 	}
 	return last;

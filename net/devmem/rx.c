@@ -190,6 +190,13 @@ static int devmem_reader_take_host(struct devmem_reader *r, struct sk_buff *skb,
 	return n;
 }
 
+/* Whatever has led a packet here: what was placed for another stays out of sight. */
+static bool devmem_reader_owns(const struct devmem_reader *r,
+			       const struct devmem_piece *piece)
+{
+	return r->ds->flow && r->ds->flow->number == piece->owner;
+}
+
 /* Take some bytes at @offset of @skb. Returns their number, at least 1. */
 static int devmem_reader_take(struct devmem_reader *r, struct sk_buff *skb,
 			      u32 offset)
@@ -198,7 +205,7 @@ static int devmem_reader_take(struct devmem_reader *r, struct sk_buff *skb,
 
 	if (r->flags & MSG_TRUNC)
 		return min_t(size_t, skb->len - offset, r->len);
-	if (devmem_frag_find(skb, offset, &r->at, &piece))
+	if (devmem_frag_find(skb, offset, &r->at, &piece) && devmem_reader_owns(r, &piece))
 		return devmem_reader_take_placed(r, &piece);
 	return devmem_reader_take_host(r, skb, offset);
 }

@@ -28,6 +28,7 @@ static int devmem_attach_to(struct sock *sk, struct devmem_sock *ds,
 		devmem_flow_put(flow);
 		return err;
 	}
+	ds->received = tcp_sk(sk)->bytes_received;
 	WRITE_ONCE(ds->flow, flow);
 	devmem_flow_arm(flow);
 	return 0;
@@ -101,7 +102,7 @@ static int devmem_attach(struct sock *sk, sockptr_t optval, unsigned int optlen)
 		return -EISCONN;
 
 	/* say what is wrong with the descriptor whatever the binding's state */
-	dmabuf = dma_buf_get(attach.dmabuf_fd);
+	dmabuf = devmem_dmabuf_get(attach.dmabuf_fd);
 	if (IS_ERR(dmabuf))
 		return PTR_ERR(dmabuf);
 	dma_buf_put(dmabuf);
@@ -195,6 +196,7 @@ static void devmem_fill_info(struct sock *sk, struct devmem_info *info)
 {
 	struct devmem_sock *ds = devmem_sk(sk);
 	const struct devmem_flow *flow;
+	u64 received;
 
 	lock_sock(sk);
 	info->pieces = ds->pieces;
@@ -207,6 +209,14 @@ static void devmem_fill_info(struct sock *sk, struct devmem_info *info)
 		info->chunk_size = devmem_binding_chunk_size(flow->binding);
 		info->placed_bytes = READ_ONCE(flow->placed_bytes);
 		info->fallback_bytes = READ_ONCE(flow->fallback_bytes);
+		/* the device's rule may have matched none of what TCP has got, which
+		 * counts the peer's FIN as a byte
+		 */
+		received = tcp_sk(sk)->bytes_received - ds->received -
+			   sock_flag(sk, SOCK_DONE);
+		if (received > info->placed_bytes)
+			info->fallback_bytes = max(info->fallback_bytes,
+						   received - info->placed_bytes);
 	}
 	release_sock(sk);
 }

@@ -7,9 +7,11 @@
  * that waits for its peer would pin the module for minutes.
  */
 #include <linux/module.h>
+#include <linux/netfilter.h>
 #include <linux/tcp.h>
 #include <net/inet_common.h>
 #include <net/inet_connection_sock.h>
+#include <net/ipv6.h>
 #include <net/mptcp.h>
 #include <net/tcp.h>
 #include <net/transp_v6.h>
@@ -86,8 +88,25 @@ static int devmem_disconnect(struct sock *sk, int flags)
 	return ds->base->disconnect(sk, flags);
 }
 
+/* Does a placed packet of the flow with number @owner, which looks like one of NFPROTO
+ * @pf now, belong to the socket? Under RCU, whatever socket it is.
+ */
+bool devmem_sk_owns(const struct sock *sk, u64 owner, u8 pf)
+{
+	const struct devmem_flow *flow;
+	const struct devmem_sock *ds;
+
+	if (!sk_fullsock(sk) || !devmem_sk_has_ulp(sk))
+		return false;
+	ds = devmem_sk(sk);
+	flow = ds ? READ_ONCE(ds->flow) : NULL;
+	return flow && flow->number == owner &&
+	       pf == (flow->key.family == AF_INET ? NFPROTO_IPV4 : NFPROTO_IPV6);
+}
+
 /* Give the socket back as it was, but for the mark that urgent.c has made: placed
- * payload may be on its way to the orphan.
+ * payload may be on its way to the orphan. The flow's memory outlasts a grace period,
+ * for the guard looks at it without a lock.
  */
 static struct devmem_sock *devmem_ulp_remove(struct sock *sk)
 {
@@ -106,7 +125,7 @@ static struct devmem_sock *devmem_ulp_remove(struct sock *sk)
 /* What nobody has read lets go of its chunks now: close() may only park these
  * packets, on the CPU that they came in on, until that receives something else.
  * And what waits for a gap to be filled waits on in the orphan, as long as the
- * peer is silent.
+ * peer is silent; as does the last packet, when options of IPv6 have been asked for.
  */
 static void devmem_ulp_drop_unread(struct sock *sk)
 {
@@ -118,6 +137,10 @@ static void devmem_ulp_drop_unread(struct sock *sk)
 		devmem_frag_release(skb);
 	for (node = rb_first(&tcp_sk(sk)->out_of_order_queue); node; node = rb_next(node))
 		devmem_frag_release(rb_to_skb(node));
+#if IS_ENABLED(CONFIG_IPV6)
+	if (sk->sk_family == AF_INET6)
+		kfree_skb(xchg(&inet6_sk(sk)->pktoptions, NULL));
+#endif
 }
 
 static void devmem_close(struct sock *sk, long timeout)
@@ -185,13 +208,13 @@ static int devmem_ulp_family(const struct sock *sk)
 }
 
 /* Sockets whose segments are hashed, duplicated or rewritten need payload that
- * can be read.
+ * can be read. One that was a listener once has no reference that a packet could hold.
  */
 static bool devmem_ulp_unfit(const struct sock *sk)
 {
 	const struct tcp_sock *tp = tcp_sk(sk);
 
-	if (sk_is_mptcp(sk) || tp->repair)
+	if (sk_is_mptcp(sk) || tp->repair || sock_flag(sk, SOCK_RCU_FREE))
 		return true;
 #ifdef CONFIG_TCP_MD5SIG
 	if (rcu_access_pointer(tp->md5sig_info))
@@ -244,7 +267,6 @@ static int devmem_ulp_init_sock(struct sock *sk)
 	struct socket *sock = sk->sk_socket;
 	int family = devmem_ulp_family(sk);
 	struct devmem_sock *ds;
-	int err;
 
 	if (!devmem_sk_connected(sk) || !sock)
 		return -ENOTCONN;
@@ -254,10 +276,6 @@ static int devmem_ulp_init_sock(struct sock *sk)
 		return -EOPNOTSUPP;
 	if (tcp_sk(sk)->urg_data)
 		return -EBUSY;
-
-	err = devmem_guard_enable(sock_net(sk));
-	if (err)
-		return err;
 
 	ds = kzalloc(sizeof(*ds), GFP_KERNEL_ACCOUNT);
 	if (!ds)

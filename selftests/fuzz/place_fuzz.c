@@ -136,14 +136,14 @@ void devmem_seq_note(struct devmem_seq *s, u32 seq, u32 len)
 
 /* The packet goes up: from here on the piece has a holder. */
 void devmem_frag_attach(struct sk_buff *skb, struct sk_buff *last,
-			struct sk_buff *payload, struct devmem_chunk *chunk,
-			u32 off, u32 len)
+			struct sk_buff *payload, const struct devmem_piece *piece)
 {
 	fuzz_check(model.nr < PIECES_MAX);
+	fuzz_check(piece->owner == flow.number);
 	model.piece[model.nr++] = (struct piece) {
-		.chunk	= chunk - binding.chunks,
-		.off	= off,
-		.len	= len,
+		.chunk	= piece->chunk - binding.chunks,
+		.off	= piece->off,
+		.len	= piece->len,
 	};
 	kfree_skb(payload);
 }
@@ -499,6 +499,7 @@ static void set_up(struct fuzz_in *in)
 	ddev.netdev = &dev;
 	flow.ddev = &ddev;
 	flow.binding = &binding;
+	flow.number = 5;
 	flow.magazine = binding.magazines;
 	flow.sk = &tp.sk;
 	flow.key.family = in_u8(in) % 2 ? AF_INET6 : AF_INET;

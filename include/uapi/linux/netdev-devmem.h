@@ -41,7 +41,8 @@
 
 /* Name for setsockopt(TCP_ULP). Errors, beside the kernel's own:
  *	ENOTCONN	the socket is not an established connection
- *	EOPNOTSUPP	a TCP MD5, TCP-AO, MPTCP or TCP_REPAIR socket
+ *	EOPNOTSUPP	a TCP MD5, TCP-AO, MPTCP or TCP_REPAIR socket, or one that has
+ *			listened before it was connected
  *	EBUSY		urgent data is pending
  *	EEXIST		the socket has a ULP (this one or kTLS) already
  */
@@ -55,7 +56,7 @@
  *	E2BIG		non-zero bytes behind what this kernel knows
  *	ENOTCONN	the socket is not established any more
  *	EISCONN		the socket is attached already
- *	EBUSY		urgent data is pending
+ *	EBUSY		urgent data is pending, on a socket that was connected anew
  *	ENOENT		no binding has this id in the socket's network namespace
  *	ESHUTDOWN	the binding is closing or its memory was revoked
  *	EBADF		@dmabuf_fd is not an open file
@@ -95,7 +96,8 @@ struct devmem_attach {
  * @queue: rx queue that the flow rule names
  * @chunk_size: bytes
  * @placed_bytes: payload put into the dma-buf by the device
- * @fallback_bytes: payload that went to host memory since attach
+ * @fallback_bytes: payload that went to host memory since attach: what the device's
+ *	rule matched, again for each time it came, or at least what TCP has got
  * @pieces: SCM_DEVMEM_DMABUF messages given out
  * @tokens_held: of those, tokens not given back yet
  */
