@@ -12,7 +12,7 @@ import subprocess
 HERE = os.path.dirname(os.path.abspath(__file__))
 DIRS = ("bin dev dev/pts etc modules proc root run sbin selftests sys tmp tools "
         "usr usr/bin usr/sbin lib lib64 var var/run").split()
-PROGRAMS = "ip ss tc ethtool".split()
+PROGRAMS = "ip ss tc ethtool nft".split()
 ETC = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n",
     "etc/group": "root:x:0:\nnogroup:x:65534:\n",
