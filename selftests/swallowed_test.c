@@ -140,24 +140,51 @@ static void setup(void)
 	env_setup(8);
 }
 
-#define KTAP_CASES(name)						\
-	KTAP_CASE(name##_plain, .timeout = 60),				\
-	KTAP_CASE(name##_stream, .timeout = 60),			\
-	KTAP_CASE(name##_messages, .timeout = 60),			\
-	KTAP_CASE(name##_goes, .timeout = 60)
-
 static const struct ktap_case cases[] = {
-	KTAP_CASES(ifb),
-	KTAP_CASES(ifb_ipv6),
-	KTAP_CASES(csum),
-	KTAP_CASES(csum_ipv6),
-	KTAP_CASES(pull),
-	KTAP_CASES(u32),
-	KTAP_CASES(helper),
-	KTAP_CASES(helper_ipv6),
-	KTAP_CASES(filter),
-	KTAP_CASES(program),
-	KTAP_CASES(log),
+	KTAP_CASE(ifb_plain, .timeout = 60),
+	KTAP_CASE(ifb_stream, .timeout = 60),
+	KTAP_CASE(ifb_messages, .timeout = 60),
+	KTAP_CASE(ifb_goes, .timeout = 60),
+	KTAP_CASE(ifb_ipv6_plain, .timeout = 60),
+	KTAP_CASE(ifb_ipv6_stream, .timeout = 60),
+	KTAP_CASE(ifb_ipv6_messages, .timeout = 60),
+	KTAP_CASE(ifb_ipv6_goes, .timeout = 60),
+	KTAP_CASE(csum_plain, .timeout = 60),
+	KTAP_CASE(csum_stream, .timeout = 60),
+	KTAP_CASE(csum_messages, .timeout = 60),
+	KTAP_CASE(csum_goes, .timeout = 60),
+	KTAP_CASE(csum_ipv6_plain, .timeout = 60),
+	KTAP_CASE(csum_ipv6_stream, .timeout = 60),
+	KTAP_CASE(csum_ipv6_messages, .timeout = 60),
+	KTAP_CASE(csum_ipv6_goes, .timeout = 60),
+	KTAP_CASE(pull_plain, .timeout = 60),
+	KTAP_CASE(pull_stream, .timeout = 60),
+	KTAP_CASE(pull_messages, .timeout = 60),
+	KTAP_CASE(pull_goes, .timeout = 60),
+	KTAP_CASE(u32_plain, .timeout = 60),
+	KTAP_CASE(u32_stream, .timeout = 60),
+	KTAP_CASE(u32_messages, .timeout = 60),
+	KTAP_CASE(u32_goes, .timeout = 60),
+	KTAP_CASE(helper_plain, .timeout = 60),
+	KTAP_CASE(helper_stream, .timeout = 60),
+	KTAP_CASE(helper_messages, .timeout = 60),
+	KTAP_CASE(helper_goes, .timeout = 60),
+	KTAP_CASE(helper_ipv6_plain, .timeout = 60),
+	KTAP_CASE(helper_ipv6_stream, .timeout = 60),
+	KTAP_CASE(helper_ipv6_messages, .timeout = 60),
+	KTAP_CASE(helper_ipv6_goes, .timeout = 60),
+	KTAP_CASE(filter_plain, .timeout = 60),
+	KTAP_CASE(filter_stream, .timeout = 60),
+	KTAP_CASE(filter_messages, .timeout = 60),
+	KTAP_CASE(filter_goes, .timeout = 60),
+	KTAP_CASE(program_plain, .timeout = 60),
+	KTAP_CASE(program_stream, .timeout = 60),
+	KTAP_CASE(program_messages, .timeout = 60),
+	KTAP_CASE(program_goes, .timeout = 60),
+	KTAP_CASE(log_plain, .timeout = 60),
+	KTAP_CASE(log_stream, .timeout = 60),
+	KTAP_CASE(log_messages, .timeout = 60),
+	KTAP_CASE(log_goes, .timeout = 60),
 };
 
 int main(int argc, char **argv)
