@@ -37,7 +37,7 @@ static void keep(struct forge *f, int which, const struct sockaddr_storage *ss)
 
 void forge_open(struct forge *f, int tx)
 {
-	struct sockaddr_storage ss;
+	struct sockaddr_storage ss = {};
 	socklen_t len = sizeof(ss);
 
 	memset(f, 0, sizeof(*f));
