@@ -37,9 +37,10 @@ static void keep(struct forge *f, int which, const struct sockaddr_storage *ss)
 
 void forge_open(struct forge *f, int tx)
 {
-	struct sockaddr_storage ss = {};
+	struct sockaddr_storage ss;
 	socklen_t len = sizeof(ss);
 
+	memset(&ss, 0, sizeof(ss));
 	memset(f, 0, sizeof(*f));
 	wire_open(&f->w);
 	f->tx = tx;

@@ -8,6 +8,9 @@
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "common.h"
 #include "common_nft.h"
@@ -26,10 +29,24 @@ static void flush(void *unused)
 	cmd("nft flush ruleset");
 }
 
+static bool has_program(const char *name)
+{
+	char path[4096], dirs[4096], *dir, *save;
+
+	snprintf(dirs, sizeof(dirs), "%s", getenv("PATH") ?: "");
+	for (dir = strtok_r(dirs, ":", &save); dir; dir = strtok_r(NULL, ":", &save))
+		if (snprintf(path, sizeof(path), "%s/%s", dir, name) < (int)sizeof(path) &&
+		    !access(path, X_OK))
+			return true;
+	return false;
+}
+
 void nft_table(int family)
 {
 	static bool deferred;
 
+	if (!has_program("nft"))
+		skip("this machine has no nft");
 	if (!deferred)
 		defer(flush, NULL);
 	deferred = true;
