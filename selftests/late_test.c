@@ -310,6 +310,7 @@ static void steered_ipv6(void)
 static void setup(void)
 {
 	env_setup(1);
+	env_patient();
 }
 
 static const struct ktap_case cases[] = {

@@ -279,6 +279,7 @@ static void idle_flows_with_readers(void)
 static void setup(void)
 {
 	env_setup(4);
+	env_patient();
 }
 
 static const struct ktap_case cases[] = {

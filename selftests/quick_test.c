@@ -102,6 +102,7 @@ static void bytes_at_once(void)
 static void setup(void)
 {
 	env_setup(8);
+	env_patient();
 }
 
 static const struct ktap_case cases[] = {
