@@ -402,20 +402,20 @@ static void bulk(uint64_t bytes)
 	test_join(pid);
 }
 
-/* Sequence numbers are compared with others that are less than 2 GiB away: once
- * around, wherever TCP believes the urgent byte to be.
+/* Sequence numbers are compared with others that are less than 2 GiB away: further than
+ * that, wherever TCP believes the urgent byte to be.
  */
-static void all_the_way_around(void)
+static void half_way_around(void)
 {
 	unsigned int i;
 
 	if (slow() > 1)
-		skip("4 GiB take too long here");
+		skip("2 GiB take too long here");
 	begin(AF_INET, false);
 	attach(c.rx, &b);
 	must_cmd("ethtool -C nsd0 rx-usecs 0");
-	for (i = 0; i < 9; i++) {
-		bulk(500 << 20);
+	for (i = 0; i < 5; i++) {
+		bulk(450 << 20);
 		rounds(plainly);
 		if (i % 2)
 			rounds(in_two);
@@ -497,7 +497,7 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(ulp_alone_ipv4),
 	KTAP_CASE(ulp_alone_ipv6),
 	KTAP_CASE(from_an_ordinary_sender),
-	KTAP_CASE(all_the_way_around, .timeout = 120),
+	KTAP_CASE(half_way_around, .timeout = 120),
 	KTAP_CASE(half_closed),
 	KTAP_CASE(connected_again),
 };
