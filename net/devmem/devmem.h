@@ -202,7 +202,7 @@ struct devmem_held {
 	u32 room;			/* bytes that it may grow; 0: it has ended */
 	u32 segs;			/* that it stands for */
 	u32 hdr_len;			/* of @skb, with a plain MAC header; else 0 */
-	u32 grown;			/* bytes of @last that its lengths lack yet */
+	u32 grown;			/* bytes of @last that its lengths and seq.c lack yet */
 	bool joined;			/* it has grown */
 };
 

@@ -260,13 +260,17 @@ static void devmem_merge_complete(const struct devmem_flow *flow,
 		devmem_ipv6_make_big(napi, skb, len);
 }
 
-/* What devmem_merge_grow() has added becomes visible in the packet. */
+/* What devmem_merge_grow() has added becomes visible in the packet, and is remembered
+ * as placed.
+ */
 void devmem_merge_settle(struct devmem_flow *flow)
 {
 	struct devmem_held *held = &flow->held;
 
-	if (held->grown)
-		devmem_frag_extend(held->skb, held->last, held->grown);
+	if (!held->grown)
+		return;
+	devmem_frag_extend(held->skb, held->last, held->grown);
+	devmem_seq_note(&flow->seq, held->seq - held->grown, held->grown);
 	held->grown = 0;
 }
 

@@ -278,11 +278,11 @@ int devmem_rx_reserve(struct devmem_flow *flow, const struct sk_buff *skb,
 	rx->nr_segs = 0;
 	rx->placed = NULL;
 
+	devmem_merge_settle(flow);
 	err = devmem_place_check(flow, skb, len, rx);
 	if (err == -EPROTO && devmem_place_urgent(skb))
 		this_cpu_inc(flow->binding->stats->urg_cleared);
 	if (!err) {
-		devmem_merge_settle(flow);
 		rx->joins = devmem_merge_continues(flow, skb, len);
 		err = devmem_place_layout(flow, len, rx);
 	}
@@ -385,7 +385,6 @@ void devmem_rx_extend(struct devmem_rx *rx, struct napi_struct *napi,
 	struct devmem_flow *flow = rx->flow;
 
 	flow->off += rx->len;
-	devmem_seq_note(&flow->seq, flow->held.seq, rx->len);
 	devmem_place_count(flow, rx->len, 1);
 	rx->nr_segs = 0;
 	devmem_merge_grow(flow, napi, hdr, rx->len);

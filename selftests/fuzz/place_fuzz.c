@@ -97,6 +97,7 @@ void devmem_merge_grow(struct devmem_flow *f, struct napi_struct *napi, const vo
 		       unsigned int len)
 {
 	model.piece[model.last].len += len;
+	model.noted += len;	/* merging does, before the next packet is asked about */
 }
 
 bool devmem_frag_ends_at(const struct sk_buff *payload,
