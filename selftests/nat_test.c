@@ -161,6 +161,33 @@ static void redirected_ipv6(void)
 	translated(AF_INET6, redirect);
 }
 
+/* A zone of connection tracking that is not asked: no rule matches, and the socket says
+ * so.
+ */
+static void in_another_zone(void)
+{
+	struct devmem_info info;
+	struct conn c;
+	pid_t pid;
+
+	redirect(AF_INET);
+	nft_add(AF_INET, "chain", "zone { type filter hook prerouting priority raw ; }");
+	nft_add(AF_INET, "rule", "zone ct zone set 5");
+	nft_add(AF_INET, "chain", "out { type filter hook output priority raw ; }");
+	nft_add(AF_INET, "rule", "out ct zone set 5");
+	bind_buffer(&b, DEVMEM_BUF_GPU, 1 << 20, 65536);
+	client(&c, AF_INET, listener(AF_INET), PUBLIC);
+	attach(c.rx, &b);
+	pid = send_start(&c, STREAM, SEED, 50000, SEND_SHUTDOWN);
+	rx_init(&rx, c.rx, &b, SEED);
+	rx_all(&rx, STREAM);
+	rx_eof(&rx);
+	test_join(pid);
+	info = rx_check_info(&rx);
+	check_eq(info.placed_bytes, 0);
+	check_eq(info.fallback_bytes, STREAM);
+}
+
 static void dnat_ipv4(void)
 {
 	translated(AF_INET, dnat);
@@ -406,6 +433,7 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(redirected_plain),
 	KTAP_CASE(redirected_ipv4),
 	KTAP_CASE(redirected_ipv6),
+	KTAP_CASE(in_another_zone),
 	KTAP_CASE(dnat_ipv4),
 	KTAP_CASE(dnat_ipv6),
 	KTAP_CASE(snat_ipv4),
