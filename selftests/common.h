@@ -288,6 +288,7 @@ void rx_return(struct rx *rx);
 void rx_check_held(const struct rx *rx);
 
 /* DEVMEM_INFO must agree with what was received; it is returned. */
+void rx_check_placed(const struct rx *rx, uint64_t bytes);
 bool only_again(const struct bound *b);
 struct devmem_info rx_check_info(const struct rx *rx);
 

@@ -324,6 +324,23 @@ struct devmem_info rx_check_info(const struct rx *rx)
 	return info;
 }
 
+/* All of @bytes were placed, but for what TCP has dropped: that came again, in host
+ * memory.
+ */
+void rx_check_placed(const struct rx *rx, uint64_t bytes)
+{
+	struct devmem_bind_info info;
+
+	if (rx->placed == bytes)
+		return;
+	check_eq(rx->placed + rx->host, bytes);
+	bound_info(rx->b, &info);
+	if (!info.stats.fallback_again)
+		fail("placed %llu of %llu bytes, and nothing came again",
+		     (unsigned long long)rx->placed, (unsigned long long)bytes);
+	check_cmp(rx->placed, >=, bytes / 2);
+}
+
 /* What fell back did so only because it had been placed before, or TCP has dropped
  * packets or not taken any. Returns whether anything did.
  */

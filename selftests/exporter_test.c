@@ -83,7 +83,7 @@ static void receive(void)
 	rx_all(&rx, STREAM);
 	rx_eof(&rx);
 	test_join(pid);
-	check_eq(rx.placed, STREAM);
+	rx_check_placed(&rx, STREAM);
 	rx_check_held(&rx);
 	rx_free(&rx);
 	disconnect_pair(&c);

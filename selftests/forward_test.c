@@ -402,7 +402,7 @@ static void same_tuple_in_another_namespace(void)
 	disconnect_pair(&twin);
 	rx_all(&rx, bytes / 2);
 	rx_eof(&rx);
-	check_eq(rx.placed, bytes);
+	rx_check_placed(&rx, bytes);
 	test_join(sender);
 	test_join(other);
 }

@@ -37,7 +37,7 @@ static void hold_some(int family)
 	pid = send_start(&c, STREAM, SEED, 4000, 0);
 	rx_all(&rx, STREAM);
 	test_join(pid);
-	check_eq(rx.placed, STREAM);
+	rx_check_placed(&rx, STREAM);
 	check_cmp(rx.nr_held, >, 0);
 	rx_check_info(&rx);
 }
@@ -85,7 +85,7 @@ static void binding_closed_while_tokens_are_held(void)
 	rx_all(&rx, STREAM);
 	rx_eof(&rx);
 	test_join(pid);
-	check_eq(rx.placed, STREAM);
+	rx_check_placed(&rx, STREAM);
 	check_eq(rx.host, STREAM);
 	rx_check_held(&rx);
 	rx_return(&rx);
@@ -242,7 +242,7 @@ static void socket_shared_by_fork(void)
 	rx.placed = 0;
 	rx_all(&rx, 2 * STREAM);
 	test_join(pid);
-	check_eq(rx.placed, 2 * STREAM);
+	rx_check_placed(&rx, 2 * STREAM);
 }
 
 /* A process that was there before the binding and the connection. */
@@ -273,7 +273,7 @@ static void inherit(int channel)
 	rx_check_held(&rx);
 	rx_all(&rx, STREAM);
 	rx_eof(&rx);
-	check_eq(rx.placed, STREAM);
+	rx_check_placed(&rx, STREAM);
 	rx_check_held(&rx);
 	rx_return(&rx);
 	_exit(0);
@@ -365,7 +365,7 @@ static void reuse_tuple(bool reverse)
 		}
 		rx_all(&rx, STREAM);
 		test_join(pid);
-		check_eq(rx.placed, STREAM);
+		rx_check_placed(&rx, STREAM);
 
 		must(setsockopt(c.tx, SOL_SOCKET, SO_LINGER, &now, sizeof(now)));
 		close(c.tx);
@@ -515,7 +515,7 @@ static void host_memory_comes_back(void)
 		rx_init(&rx, c.rx, &b, SEED);
 		send_pattern(c.tx, 60000, 0, SEED, 60000);
 		rx_all(&rx, 60000);
-		check_eq(rx.placed, 60000);
+		rx_check_placed(&rx, 60000);
 		rx_free(&rx);
 		disconnect_pair(&c);
 		free_bound(&b);

@@ -95,7 +95,7 @@ static void many_flows_on_one_binding(void)
 		test_join(pid[i]);
 	for (i = 0; i < FLOWS; i++) {
 		rx_check_info(&rxs[i]);
-		check_eq(rxs[i].placed, bytes);
+		rx_check_placed(&rxs[i], bytes);
 	}
 	bound_info(&b, &info);
 	check_eq(info.flows, FLOWS);
@@ -140,7 +140,7 @@ static void one_of_many(uint32_t number)
 	rx_all(&rx, bytes);
 	rx_eof(&rx);
 	test_join(pid);
-	check_eq(rx.placed, bytes);
+	rx_check_placed(&rx, bytes);
 	check_eq(rx_check_info(&rx).queue, number);
 	rx_check_held(&rx);
 	nothing_foreign();
@@ -288,7 +288,7 @@ static void from_queue_to_queue(void)
 	pid = send_start(&c, 1 << 20, SEED, 65536, 0);
 	rx_all(&rx, 1 << 20);
 	test_join(pid);
-	check_eq(rx.placed, 1 << 20);
+	rx_check_placed(&rx, 1 << 20);
 
 	rx2.keep = true;
 	pid = send_start(&other, size + (1 << 20), SEED + 1, 65536, 0);
@@ -308,7 +308,7 @@ static void from_queue_to_queue(void)
 	check(within(1000, (bound_info(&b, &info), info.chunks_free >= 1022)));
 	send_pattern(c.tx, 60000, rx.pos, SEED, 60000);
 	rx_all(&rx, 60000);
-	check_eq(rx.placed, (1 << 20) + 60000);
+	rx_check_placed(&rx, (1 << 20) + 60000);
 }
 
 /* The smallest buffer: a packet fits if the last one was read. */
@@ -376,8 +376,8 @@ static void both_ends_attached(void)
 	}
 	rx_all(&rx2, bytes);
 	test_join(pid);
-	check_eq(rx.placed, bytes);
-	check_eq(rx2.placed, bytes);
+	rx_check_placed(&rx, bytes);
+	rx_check_placed(&rx2, bytes);
 }
 
 static void setup(void)

@@ -58,7 +58,7 @@ static void carries(void)
 	rx_all(&rx, STREAM);
 	rx_eof(&rx);
 	test_join(pid);
-	check_eq(rx.placed, STREAM);
+	rx_check_placed(&rx, STREAM);
 	rx_check_info(&rx);
 }
 

@@ -177,7 +177,7 @@ static void stream(size_t size)
 	rx_all(&rx, BYTES);
 	rx_eof(&rx);
 	test_join(pid);
-	check_eq(rx.placed, BYTES);
+	rx_check_placed(&rx, BYTES);
 	rx_check_info(&rx);
 }
 
@@ -273,7 +273,7 @@ static void tap_opened_mid_stream(void)
 	}
 	rx_eof(&rx);
 	test_join(pid);
-	check_eq(rx.placed, BYTES);
+	rx_check_placed(&rx, BYTES);
 }
 
 static void remove_mirror(void *arg)

@@ -46,7 +46,7 @@ static void hold_some(enum devmem_buf_kind kind)
 	pid = send_start(&c, STREAM, SEED, 4000, 0);
 	rx_all(&rx, STREAM);
 	test_join(pid);
-	check_eq(rx.placed, STREAM);
+	rx_check_placed(&rx, STREAM);
 }
 
 /* The rest of the stream, sent by a process that may never get rid of it. */
@@ -359,7 +359,7 @@ static void inhabitant(int channel)
 	rx_init(&rx, c.rx, &b, SEED);
 	rx.keep = true;
 	rx_all(&rx, STREAM);
-	check_eq(rx.placed, STREAM);
+	rx_check_placed(&rx, STREAM);
 	must(send(channel, "r", 1, 0));
 	for (;;)
 		rx_all(&rx, CHUNK);
@@ -460,7 +460,7 @@ static void modules_removed_while_in_use(void)
 	rx_all(&rx, (4 << 20) + STREAM - rx.pos);
 	rx_eof(&rx);
 	test_join(sender);
-	check_eq(rx.placed, (4 << 20) + STREAM);
+	rx_check_placed(&rx, (4 << 20) + STREAM);
 }
 
 /* The driver may go when nothing is bound: its links go with it. A socket that
