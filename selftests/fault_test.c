@@ -198,7 +198,7 @@ static void leave_namespace(bool done)
 static void ulp(void)
 {
 	static const struct fault_op op = {
-		.name = "TCP_ULP", .floor = 3, .before = new_namespace,
+		.name = "TCP_ULP", .floor = 1, .before = new_namespace,
 		.run = run_ulp, .after = leave_namespace,
 	};
 
