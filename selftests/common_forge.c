@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common_forge.h"
+#include "common_frame.h"
 
 #define PACKET_MAX	1400
 #define QUEUE_RECV	1	/* of TCP_REPAIR_QUEUE */
@@ -68,27 +69,12 @@ static uint32_t queue_seq(int fd, int queue)
 	return seq;
 }
 
-static uint32_t sum_of(const void *data, size_t len, uint32_t sum)
-{
-	const unsigned char *p = data;
-
-	for (; len > 1; p += 2, len -= 2)
-		sum += (uint32_t)p[0] << 8 | p[1];
-	return len ? sum + ((uint32_t)p[0] << 8) : sum;
-}
-
-static uint16_t fold(uint32_t sum)
-{
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return htons((uint16_t)~sum);
-}
-
 static uint16_t checksum(const struct forge *f, uint8_t proto, const void *data, size_t len)
 {
-	uint32_t sum = sum_of(f->addr[0], addr_len(f), proto + (uint32_t)len);
+	uint32_t sum = frame_sum(f->addr[0], addr_len(f), proto + (uint32_t)len);
 
-	return fold(sum_of(data, len, sum_of(f->addr[1], addr_len(f), sum)));
+	sum = frame_sum(data, len, frame_sum(f->addr[1], addr_len(f), sum));
+	return htons((uint16_t)~frame_fold(sum));
 }
 
 void forge_tcp(struct forge *f, void *at, uint8_t flags, uint16_t urg)
@@ -136,7 +122,7 @@ static void send_ip(struct forge *f, uint8_t proto, const void *payload, size_t 
 		ip->protocol = proto;
 		memcpy(&ip->saddr, f->addr[0], 4);
 		memcpy(&ip->daddr, f->addr[1], 4);
-		ip->check = fold(sum_of(ip, sizeof(*ip), 0));
+		ip->check = htons((uint16_t)~frame_fold(frame_sum(ip, sizeof(*ip), 0)));
 		at += sizeof(*ip);
 	} else {
 		ip6->ip6_flow = htonl(6U << 28);

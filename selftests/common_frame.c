@@ -52,7 +52,7 @@ static const char *addr(int family, bool source)
 	return source ? "fd09::66" : "fd09::77";
 }
 
-static uint32_t sum_of(const void *data, size_t len, uint32_t sum)
+uint32_t frame_sum(const void *data, size_t len, uint32_t sum)
 {
 	const unsigned char *p = data;
 
@@ -61,7 +61,7 @@ static uint32_t sum_of(const void *data, size_t len, uint32_t sum)
 	return len ? sum + ((uint32_t)p[0] << 8) : sum;
 }
 
-static uint16_t fold(uint32_t sum)
+uint16_t frame_fold(uint32_t sum)
 {
 	while (sum >> 16)
 		sum = (sum & 0xffff) + (sum >> 16);
@@ -76,7 +76,7 @@ static uint32_t pseudo(int family, unsigned int len)
 
 	check_eq(inet_pton(family, addr(family, true), addrs), 1);
 	check_eq(inet_pton(family, addr(family, false), addrs + size), 1);
-	return sum_of(addrs, 2 * size, IPPROTO_TCP + len);
+	return frame_sum(addrs, 2 * size, IPPROTO_TCP + len);
 }
 
 static unsigned int put_mac(unsigned char *at, const struct frame *f)
@@ -133,7 +133,7 @@ static unsigned int put_ip(unsigned char *at, const struct frame *f, unsigned in
 	ip->protocol = proto;
 	check_eq(inet_pton(AF_INET, addr(AF_INET, true), &ip->saddr), 1);
 	check_eq(inet_pton(AF_INET, addr(AF_INET, false), &ip->daddr), 1);
-	ip->check = htons((uint16_t)~fold(sum_of(at, sizeof(*ip) + options, 0)));
+	ip->check = htons((uint16_t)~frame_fold(frame_sum(at, sizeof(*ip) + options, 0)));
 	if (f->bad_ip_csum)
 		ip->check ^= 0x5555;
 	return sizeof(*ip) + options;
@@ -167,10 +167,10 @@ static void put_tcp(unsigned char *at, const struct frame *f)
 	}
 	devmem_pattern_fill(at + hlen, f->len, POS(f->seq), SEED);
 	if (f->gso_size)
-		th->check = htons(fold(pseudo(f->family, hlen + f->len)));
+		th->check = htons(frame_fold(pseudo(f->family, hlen + f->len)));
 	else
-		th->check = htons((uint16_t)~fold(sum_of(at, hlen + f->len,
-							 pseudo(f->family, hlen + f->len))));
+		th->check = htons((uint16_t)~frame_fold(
+				frame_sum(at, hlen + f->len, pseudo(f->family, hlen + f->len))));
 	if (f->bad_tcp_csum)
 		th->check ^= 0x1111;
 }
@@ -266,7 +266,7 @@ static bool parse(const unsigned char *at, size_t len, const struct virtio_net_h
 		hlen = ip->ihl * 4U;
 		proto = ip->protocol;
 		a->right = ntohs(ip->tot_len) == len &&
-			   fold(sum_of(at, hlen, 0)) == 0xffff;
+			   frame_fold(frame_sum(at, hlen, 0)) == 0xffff;
 	} else {
 		family = AF_INET6;
 		hlen = sizeof(*ip6);
@@ -287,7 +287,7 @@ static bool parse(const unsigned char *at, size_t len, const struct virtio_net_h
 	a->len = l4_len - th->doff * 4U;
 	a->gso_size = vh->gso_type ? vh->gso_size : 0;
 	a->ecn = vh->gso_type & VIRTIO_NET_HDR_GSO_ECN;
-	a->csum_right = fold(sum_of(th, l4_len, pseudo(family, l4_len))) == 0xffff;
+	a->csum_right = frame_fold(frame_sum(th, l4_len, pseudo(family, l4_len))) == 0xffff;
 	if (devmem_pattern_check(at + hlen + th->doff * 4U, a->len, POS(a->seq), SEED) >= 0)
 		a->right = false;
 	return true;

@@ -101,4 +101,10 @@ void frames_count(const struct frame *frames, size_t nr,
 /* Nothing is left of what came. */
 void frames_drain(void);
 
+/* Sum of the Internet checksum: of @len bytes, added to @sum; and folded to 16 bits, in
+ * the host's byte order, to be inverted by the caller.
+ */
+uint32_t frame_sum(const void *data, size_t len, uint32_t sum);
+uint16_t frame_fold(uint32_t sum);
+
 #endif /* SELFTESTS_COMMON_FRAME_H */
