@@ -63,6 +63,8 @@ int devmem_dev_register(struct net_device *dev, struct device *dma_dev,
 	ddev->dma_dev = dma_dev;
 	ddev->ops = ops;
 	mutex_init(&ddev->lock);
+	init_llist_head(&ddev->gone);
+	INIT_WORK(&ddev->gone_work, devmem_flow_gone_work);
 	INIT_LIST_HEAD(&ddev->bindings);
 	INIT_LIST_HEAD(&ddev->flows);
 	xa_init(&ddev->queues);

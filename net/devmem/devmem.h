@@ -5,7 +5,8 @@
  * DOC: objects and who holds them
  *
  *	devmem_dev	a registered NIC. Held by the registry until the driver
- *			unregisters it, by each binding and by each flow.
+ *			unregisters it, by each binding, by each flow and by its
+ *			work item.
  *	devmem_binding	a dma-buf bound to queues. Held by its netlink socket
  *			together with the device ("bound"), by each flow and by
  *			its pool until that is closed and has all chunks back.
@@ -55,6 +56,7 @@
 
 #include <linux/dma-buf.h>
 #include <linux/list.h>
+#include <linux/llist.h>
 #include <linux/mutex.h>
 #include <linux/netdevice.h>
 #include <linux/percpu.h>
@@ -88,6 +90,8 @@ struct devmem_dev {
 	struct net_device *netdev;	/* write-once; valid until @dead */
 	struct device *dma_dev;		/* likewise */
 	const struct devmem_dev_ops *ops;	/* likewise */
+	struct llist_head gone;		/* devmem_flow.gone_node: rules to remove */
+	struct work_struct gone_work;	/* holds a reference while queued */
 
 	struct mutex lock;		/* protects the rest */
 	bool dead;
@@ -249,11 +253,11 @@ struct devmem_flow {
 	u32 queue;
 	bool armed;			/* see (A); cleared for good by disarm */
 	bool gone;			/* its socket is, see (D) */
+	struct llist_node gone_node;	/* devmem_dev.gone, once */
 	refcount_t ref;
 
 	bool ruled;			/* protected by ddev->lock, as the next */
 	struct list_head node;		/* devmem_dev.flows */
-	struct work_struct work;	/* removes the rule after disarm */
 	struct rcu_work free_work;
 
 	/* owner: NAPI of @queue. The counters are read by others. */
@@ -409,6 +413,7 @@ struct devmem_flow *devmem_flow_create(struct devmem_binding *binding, struct so
 int devmem_flow_add_rule(struct devmem_flow *flow, int dmabuf_fd);
 void devmem_flow_arm(struct devmem_flow *flow);
 void devmem_flow_disarm(struct devmem_flow *flow);
+void devmem_flow_gone_work(struct work_struct *work);
 void devmem_flow_del_rule(struct devmem_flow *flow)
 	__must_hold(&flow->ddev->lock);
 void devmem_flow_put(struct devmem_flow *flow);

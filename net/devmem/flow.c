@@ -4,6 +4,7 @@
  * flow is created unarmed, gets a rule, is armed once, disarmed once. Knows
  * nothing of packets or of the ULP.
  */
+#include <linux/moduleparam.h>
 #include <linux/slab.h>
 #include <linux/tcp.h>
 #include <net/inet_hashtables.h>
@@ -31,6 +32,11 @@ static void devmem_flow_fill_key(struct devmem_flow_key *key, const struct sock 
 	key->saddr[0] = inet->inet_daddr;
 	key->daddr[0] = inet->inet_rcv_saddr;
 }
+
+/* Rules are the device's, for all of its bindings. */
+static unsigned int devmem_max_flows = 4096;
+module_param_named(max_flows, devmem_max_flows, uint, 0644);
+MODULE_PARM_DESC(max_flows, "Most sockets attached to one binding (4096)");
 
 static atomic64_t devmem_flow_numbers = ATOMIC64_INIT(0);
 
@@ -70,14 +76,22 @@ void devmem_flow_del_rule(struct devmem_flow *flow)
 	devmem_flow_put(flow);
 }
 
-static void devmem_flow_work(struct work_struct *work)
+/* Remove the rules of flows that were disarmed. One work item for all of a device's:
+ * they wait for one lock.
+ */
+void devmem_flow_gone_work(struct work_struct *work)
 {
-	struct devmem_flow *flow = container_of(work, struct devmem_flow, work);
+	struct devmem_dev *ddev = container_of(work, struct devmem_dev, gone_work);
+	struct llist_node *gone = llist_del_all(&ddev->gone);
+	struct devmem_flow *flow, *tmp;
 
-	mutex_lock(&flow->ddev->lock);
-	devmem_flow_del_rule(flow);
-	mutex_unlock(&flow->ddev->lock);
-	devmem_flow_put(flow);
+	mutex_lock(&ddev->lock);
+	llist_for_each_entry_safe(flow, tmp, gone, gone_node) {
+		devmem_flow_del_rule(flow);
+		devmem_flow_put(flow);
+	}
+	mutex_unlock(&ddev->lock);
+	devmem_dev_put(ddev);
 }
 
 /* The socket lock is held. The caller owns the result. */
@@ -99,24 +113,30 @@ struct devmem_flow *devmem_flow_create(struct devmem_binding *binding, struct so
 	refcount_inc(&binding->ref);
 	refcount_inc(&binding->ddev->ref);
 	INIT_LIST_HEAD(&flow->node);
-	INIT_WORK(&flow->work, devmem_flow_work);
 	INIT_RCU_WORK(&flow->free_work, devmem_flow_free_work);
 	devmem_object_add(DEVMEM_OBJ_FLOWS, 1);
 	return flow;
 }
 
-/* A flow that was disarmed, but whose rule still waits to be removed, stands in
- * the way of a new connection with the same addresses and ports.
+/* Flows that were disarmed, but whose rules still wait to be removed, stand in the
+ * way of others, and of a new connection with the same addresses and ports.
  */
-static void devmem_flow_evict(struct devmem_dev *ddev,
-			      const struct devmem_flow_key *key)
+static void devmem_flow_evict(struct devmem_dev *ddev)
 {
 	struct devmem_flow *flow, *tmp;
 
 	list_for_each_entry_safe(flow, tmp, &ddev->flows, node)
-		if (!READ_ONCE(flow->armed) &&
-		    !memcmp(&flow->key, key, sizeof(*key)))
+		if (READ_ONCE(flow->gone))
 			devmem_flow_del_rule(flow);
+}
+
+static int devmem_flow_tell(struct devmem_flow *flow)
+{
+	struct devmem_dev *ddev = flow->ddev;
+
+	if (flow->binding->nr_flows >= READ_ONCE(devmem_max_flows))
+		return -EDQUOT;
+	return ddev->ops->flow_add(ddev->netdev, flow->queue, &flow->key, flow);
 }
 
 /* Tell the device. @dmabuf_fd shows that the caller may receive into the
@@ -148,11 +168,10 @@ int devmem_flow_add_rule(struct devmem_flow *flow, int dmabuf_fd)
 	nth = binding->next_queue % binding->nr_queues;
 	flow->queue = binding->queues[nth];
 	flow->magazine = &binding->magazines[nth];
-	err = ddev->ops->flow_add(ddev->netdev, flow->queue, &flow->key, flow);
-	if (err == -EEXIST) {
-		devmem_flow_evict(ddev, &flow->key);
-		err = ddev->ops->flow_add(ddev->netdev, flow->queue, &flow->key,
-					  flow);
+	err = devmem_flow_tell(flow);
+	if (err == -EEXIST || err == -ENOSPC || err == -EDQUOT) {
+		devmem_flow_evict(ddev);
+		err = devmem_flow_tell(flow);
 	}
 	if (err)
 		goto out;
@@ -185,11 +204,16 @@ void devmem_flow_arm(struct devmem_flow *flow)
  */
 void devmem_flow_disarm(struct devmem_flow *flow)
 {
-	WRITE_ONCE(flow->gone, true);	/* (D) */
+	struct devmem_dev *ddev = flow->ddev;
+
 	WRITE_ONCE(flow->armed, false);
+	if (xchg(&flow->gone, true))	/* (D) */
+		return;
 	refcount_inc(&flow->ref);
-	if (!queue_work(devmem_wq, &flow->work))
-		devmem_flow_put(flow);
+	llist_add(&flow->gone_node, &ddev->gone);
+	refcount_inc(&ddev->ref);
+	if (!queue_work(devmem_wq, &ddev->gone_work))
+		devmem_dev_put(ddev);
 }
 
 /* The flow's socket with a reference, or NULL if it has gone. RCU read side. */
