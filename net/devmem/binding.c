@@ -299,6 +299,7 @@ static struct devmem_binding *devmem_binding_alloc(const struct devmem_bind_args
 	INIT_LIST_HEAD(&binding->dev_node);
 	INIT_LIST_HEAD(&binding->owner_node);
 	INIT_WORK(&binding->event_work, devmem_binding_event_work);
+	INIT_RCU_WORK(&binding->pool_work, devmem_pool_work);
 	INIT_RCU_WORK(&binding->free_work, devmem_binding_free_work);
 	__module_get(THIS_MODULE);
 	devmem_object_add(DEVMEM_OBJ_BINDINGS, 1);

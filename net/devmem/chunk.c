@@ -71,8 +71,22 @@ void devmem_pool_destroy(struct devmem_binding *binding)
 	binding->chunks = NULL;
 }
 
+/* The last chunk has come back, and nobody can find one any more: of the pool only its
+ * counts remain.
+ */
+void devmem_pool_work(struct work_struct *work)
+{
+	struct devmem_binding *binding =
+		container_of(to_rcu_work(work), struct devmem_binding, pool_work);
+
+	devmem_pool_destroy(binding);
+	devmem_frag_poison_free(binding->poison);
+	binding->poison = NULL;
+	devmem_binding_put(binding);
+}
+
 /* Free chunks, those in magazines too. Between these and the pool none moves while
- * its lock is held.
+ * its lock is held. A closed pool's magazines keep none.
  */
 static u32 devmem_pool_count(const struct devmem_binding *binding)
 {
@@ -80,6 +94,8 @@ static u32 devmem_pool_count(const struct devmem_binding *binding)
 
 	lockdep_assert_held(&binding->pool.lock);
 
+	if (binding->pool.closed)
+		return nr;
 	for (i = 0; i < binding->nr_queues; i++)
 		nr += READ_ONCE(binding->magazines[i].nr_free);
 	return nr;
@@ -138,7 +154,7 @@ static bool devmem_magazine_fill(struct devmem_magazine *magazine)
 	return begins;
 }
 
-/* Give chunks to the pool until @nr are left. After the lock is dropped the binding
+/* Give chunks to the pool until @nr are left. After the lock is dropped the magazine
  * is there only for an RCU reader.
  */
 static void devmem_magazine_spill(struct devmem_magazine *magazine, u32 nr)
@@ -160,7 +176,7 @@ static void devmem_magazine_spill(struct devmem_magazine *magazine, u32 nr)
 	spin_unlock(&pool->lock);
 
 	if (last)
-		devmem_binding_put(binding);
+		queue_rcu_work(devmem_wq, &binding->pool_work);
 }
 
 /* Give all that is in magazines to the pool. Was there any? */
@@ -208,7 +224,7 @@ void devmem_pool_close(struct devmem_binding *binding)
 	last = pool->nr_free == binding->nr_chunks;
 	spin_unlock_bh(&pool->lock);
 	if (last)
-		devmem_binding_put(binding);
+		queue_rcu_work(devmem_wq, &binding->pool_work);
 }
 
 static struct devmem_chunk *devmem_magazine_take(struct devmem_magazine *magazine)

@@ -11,7 +11,8 @@
  *			together with the device ("bound"), by each flow and by
  *			its pool until that is closed and has all chunks back.
  *			Freed a grace period after the last put. Pins this
- *			module; while bound it pins the driver too.
+ *			module; while bound it pins the driver too. What it
+ *			knows of chunks goes with the pool's reference.
  *	devmem_chunk	one chunk of the buffer. Held (ubuf.refcnt) by each
  *			payload skb and by each token. The last put returns it to
  *			the pool. A flow's cursor does not hold the chunk in
@@ -186,6 +187,7 @@ struct devmem_binding {
 
 	unsigned long events;		/* bits of enum devmem_event */
 	struct work_struct event_work;
+	struct rcu_work pool_work;	/* the last chunk is back */
 	struct rcu_work free_work;
 };
 
@@ -342,6 +344,7 @@ static inline u32 devmem_binding_chunk_size(const struct devmem_binding *binding
 int devmem_pool_init(struct devmem_binding *binding);
 void devmem_pool_close(struct devmem_binding *binding);
 void devmem_pool_destroy(struct devmem_binding *binding);
+void devmem_pool_work(struct work_struct *work);
 struct devmem_chunk *devmem_chunk_alloc(struct devmem_magazine *magazine,
 					const struct devmem_flow *owner);
 bool devmem_chunk_get_owned(struct devmem_chunk *chunk, const struct devmem_flow *owner);
