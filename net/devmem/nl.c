@@ -97,10 +97,21 @@ static int devmem_nl_put_stats(struct sk_buff *skb, struct devmem_binding *bindi
 	return 0;
 }
 
+/* As the task that asks sees it. Who listens to notifications may see several. */
+static int devmem_nl_put_pid(struct sk_buff *skb, const struct devmem_binding *binding,
+			     const struct genl_info *info)
+{
+	struct pid_namespace *pidns = task_active_pid_ns(current);
+
+	if (info->genlhdr->cmd != NETDEV_DEVMEM_CMD_BIND_GET)
+		return 0;
+	return nla_put_u32(skb, NETDEV_DEVMEM_A_BINDING_PID,
+			   pidns ? pid_nr_ns(binding->pid, pidns) : 0);
+}
+
 static int devmem_nl_fill(struct sk_buff *skb, struct devmem_binding *binding,
 			  const struct genl_info *info, int flags)
 {
-	struct pid_namespace *pidns = task_active_pid_ns(current);
 	void *hdr;
 	u32 i;
 
@@ -123,8 +134,7 @@ static int devmem_nl_fill(struct sk_buff *skb, struct devmem_binding *binding,
 			 (u64)binding->nr_chunks << binding->chunk_shift) ||
 	    nla_put_u32(skb, NETDEV_DEVMEM_A_BINDING_STATE,
 			READ_ONCE(binding->state)) ||
-	    nla_put_u32(skb, NETDEV_DEVMEM_A_BINDING_PID,
-			pidns ? pid_nr_ns(binding->pid, pidns) : 0) ||
+	    devmem_nl_put_pid(skb, binding, info) ||
 	    nla_put_string(skb, NETDEV_DEVMEM_A_BINDING_COMM, binding->comm) ||
 	    nla_put_u32(skb, NETDEV_DEVMEM_A_BINDING_FLOWS,
 			READ_ONCE(binding->nr_flows)) ||
@@ -142,12 +152,15 @@ err_cancel:
 	return -EMSGSIZE;
 }
 
-/* A message that has room for any binding. */
+/* What describes a binding of @nr_queues. */
+static size_t devmem_nl_size(u32 nr_queues)
+{
+	return NLMSG_DEFAULT_SIZE + nr_queues * nla_total_size(sizeof(u32));
+}
+
 static struct sk_buff *devmem_nl_msg(const struct devmem_binding *binding)
 {
-	return genlmsg_new(NLMSG_DEFAULT_SIZE +
-			   binding->nr_queues * nla_total_size(sizeof(u32)),
-			   GFP_KERNEL);
+	return genlmsg_new(devmem_nl_size(binding->nr_queues), GFP_KERNEL);
 }
 
 /* Tell listeners in @net. A lost notification is no error: bind-get tells. */
@@ -348,6 +361,23 @@ int netdev_devmem_nl_bind_get_doit(struct sk_buff *skb, struct genl_info *info)
 out:
 	devmem_binding_put(binding);
 	return err;
+}
+
+/* A message of the dump has room for the largest binding, if its reader has. */
+int netdev_devmem_nl_bind_get_start(struct netlink_callback *cb)
+{
+	u64 cookie = genl_info_net(genl_info_dump(cb))->net_cookie;
+	struct devmem_binding *binding;
+	unsigned long id = 0;
+	u32 most = 0;
+
+	for (; (binding = devmem_binding_next(&id)); id++) {
+		if (binding->net_cookie == cookie)
+			most = max(most, binding->nr_queues);
+		devmem_binding_put(binding);
+	}
+	cb->min_dump_alloc = devmem_nl_size(most);
+	return 0;
 }
 
 int netdev_devmem_nl_bind_get_dumpit(struct sk_buff *skb,

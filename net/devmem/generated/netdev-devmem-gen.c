@@ -53,6 +53,7 @@ static const struct genl_split_ops netdev_devmem_nl_ops[] = {
 	},
 	{
 		.cmd		= NETDEV_DEVMEM_CMD_BIND_GET,
+		.start		= netdev_devmem_nl_bind_get_start,
 		.dumpit		= netdev_devmem_nl_bind_get_dumpit,
 		.policy		= netdev_devmem_bind_get_dump_nl_policy,
 		.maxattr	= NETDEV_DEVMEM_A_BINDING_IFINDEX,

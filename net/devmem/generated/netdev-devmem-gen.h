@@ -12,6 +12,8 @@
 #include <uapi/linux/netdev-devmem-genl.h>
 #include <linux/list.h>
 
+int netdev_devmem_nl_bind_get_start(struct netlink_callback *cb);
+
 int netdev_devmem_nl_bind_rx_doit(struct sk_buff *skb, struct genl_info *info);
 int netdev_devmem_nl_bind_get_doit(struct sk_buff *skb, struct genl_info *info);
 int netdev_devmem_nl_bind_get_dumpit(struct sk_buff *skb,
