@@ -9,6 +9,7 @@
 
 #define DEVMEM_TOKENS_MIN	64	/* slots of the first table: 1 KiB */
 #define DEVMEM_TOKENS_BATCH	64	/* chunks put at once, outside the lock */
+#define DEVMEM_TOKENS_TRIES	1024	/* slots looked at under the lock */
 
 void devmem_tokens_init(struct devmem_tokens *tokens)
 {
@@ -58,17 +59,34 @@ int devmem_tokens_reserve(struct devmem_tokens *tokens)
 	return 0;
 }
 
-/* After a successful reserve. Takes over a reference on @chunk. */
+/* The next number whose slot is free, or 0: look again. */
+static u32 devmem_tokens_next(struct devmem_tokens *tokens)
+{
+	u32 number, tries;
+
+	for (tries = 0; tries < DEVMEM_TOKENS_TRIES; tries++) {
+		number = tokens->next++;
+		if (number && !tokens->slot[number & (tokens->size - 1)].chunk)
+			return number;
+	}
+	return 0;
+}
+
+/* After a successful reserve. Takes over a reference on @chunk. Process context: a
+ * reader may hold half a million in a row, and it comes around to them.
+ */
 u32 devmem_tokens_issue(struct devmem_tokens *tokens, struct devmem_chunk *chunk)
 {
 	struct devmem_token *slot;
 	u32 number;
 
 	spin_lock_bh(&tokens->lock);
-	do {
-		number = tokens->next++;
-		slot = &tokens->slot[number & (tokens->size - 1)];
-	} while (!number || slot->chunk);
+	while (!(number = devmem_tokens_next(tokens))) {
+		spin_unlock_bh(&tokens->lock);
+		cond_resched();
+		spin_lock_bh(&tokens->lock);
+	}
+	slot = &tokens->slot[number & (tokens->size - 1)];
 	slot->number = number;
 	slot->chunk = chunk;
 	tokens->held++;
