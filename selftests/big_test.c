@@ -179,6 +179,7 @@ static void placed_whole(int family, uint32_t chunk)
 
 	defer(restore, NULL);
 	gso_max(BIG);
+	gro_max(BIG);
 	begin(family, 32 * MIB, chunk);
 	become_big();
 	rx_check_placed(&rx, rx.bytes);
@@ -210,12 +211,30 @@ static void too_long_to_place(void)
 	check_eq(ctl_gso_max("nsd1", 1 << 20), -EINVAL);
 	env_enter(RECEIVER);
 	gso_max(8 * 65535);	/* the kernel's limit */
+	gro_max(8 * 65535);
 	begin(AF_INET, 32 * MIB, 64 * KIB);
 	stream(some(64 * MIB));
 	rx_check_placed(&rx, rx.bytes);
 	rx_check_info(&rx);
 	no_drops();
 	end();
+}
+
+/* Nobody has asked for more than 64 KiB here. */
+static void placed_default(void)
+{
+	static const int families[] = { AF_INET, AF_INET6 };
+	unsigned int i;
+
+	defer(restore, NULL);
+	gso_max(BIG);
+	for (i = 0; i < ARRAY_SIZE(families); i++) {
+		begin(families[i], 32 * MIB, 64 * KIB);
+		stay_small(LEGACY - 1 + MAC_MAX);
+		rx_check_placed(&rx, rx.bytes);
+		no_drops();
+		end();
+	}
 }
 
 /* The receiver has said how long a packet may be. */
@@ -299,6 +318,7 @@ static void buffer_exhausted(void)
 {
 	defer(restore, NULL);
 	gso_max(BIG);
+	gro_max(BIG);
 	exhausted(AF_INET);
 	exhausted(AF_INET6);
 }
@@ -406,6 +426,7 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(placed_ipv4, .timeout = 60),
 	KTAP_CASE(placed_ipv6, .timeout = 60),
 	KTAP_CASE(too_long_to_place, .timeout = 40),
+	KTAP_CASE(placed_default, .timeout = 60),
 	KTAP_CASE(placed_gro_max, .timeout = 60),
 	KTAP_CASE(without_hardware_gro, .timeout = 60),
 	KTAP_CASE(no_options, .timeout = 40),

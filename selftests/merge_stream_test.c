@@ -41,6 +41,7 @@ static void restore(void *arg)
 	(void)arg;
 	cmd("ethtool -K nsd0 gro on rx-gro-hw on");
 	cmd("ethtool -C nsd0 rx-usecs 0");
+	ctl_gro_max("nsd0", 65536);
 	cmd("ip netns exec devmem-b ethtool -K nsd1 tso on gso on");
 }
 
@@ -50,7 +51,8 @@ static uint64_t merged(void)
 }
 
 /* Each poll finds several packets, however slowly they are sent: of the sender's
- * TSO, or single segments. There are chunks for all that may wait to be read.
+ * TSO, which may become longer than IP can say, or single segments. There are chunks
+ * for all that may wait to be read.
  */
 static void begin(int family, bool super, uint32_t chunk)
 {
@@ -59,6 +61,7 @@ static void begin(int family, bool super, uint32_t chunk)
 	defer(restore, NULL);
 	must_cmd("ethtool -K nsd0 rx-gro-hw %s", super ? "on" : "off");
 	must_cmd("ethtool -C nsd0 rx-usecs 10000");
+	check_eq(ctl_gro_max("nsd0", super ? IP_MAX : 65536), 0);
 	bind_buffer(&b, DEVMEM_BUF_GPU, 8 * MIB, chunk);
 	connect_with(&c, &opts);
 	attach(c.rx, &b);
@@ -287,6 +290,31 @@ static void longer_than_ipv6(void)
 	longer_than_ip(AF_INET6);
 }
 
+/* Nobody has asked for packets that IP could not tell the length of. */
+static void not_longer_than_ip(void)
+{
+	static const int families[] = { AF_INET, AF_INET6 };
+	struct seen *seen = mmap(NULL, sizeof(*seen), PROT_READ | PROT_WRITE,
+				 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	unsigned int i;
+	pid_t tap;
+
+	check(seen != MAP_FAILED);
+	for (i = 0; i < ARRAY_SIZE(families); i++) {
+		begin(families[i], false, 65536);
+		memset(seen, 0, sizeof(*seen));
+		tap = watch(seen);
+		whole_stream(some(32 * MIB), MIB);
+		check(within(2000, seen->longest > 10000));
+		check_cmp(seen->longest, <=, 65535);
+		check_eq(kill(tap, SIGKILL), 0);
+		diag("%u packets, the longest had %u bytes", seen->packets, seen->longest);
+		close(c.rx);
+		rx_free(&rx);
+		free_bound(&b);
+	}
+}
+
 /* An option that the receiver's host would not take is not made. */
 static void no_options(void)
 {
@@ -352,6 +380,7 @@ static void ends_mid_stream(enum end end)
 		pid = send_start(&c, some(16 * MIB), SEED, 65536, SEND_SHUTDOWN);
 		rx_all(&rx, some(MIB));
 		usleep((useconds_t)i * 1500);
+		rx.lossy = end == REVOKE;
 		if (end == REVOKE)
 			check_eq(ctl_gpu_revoke(devmem_buf_fd(b.buf)), 0);
 		if (end == UNBIND)
@@ -422,6 +451,7 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(odd_writes, .timeout = 40),
 	KTAP_CASE(longer_than_ipv4, .timeout = 60),
 	KTAP_CASE(longer_than_ipv6, .timeout = 60),
+	KTAP_CASE(not_longer_than_ip, .timeout = 60),
 	KTAP_CASE(no_options, .timeout = 40),
 	KTAP_CASE(toggled_mid_stream, .timeout = 40),
 	KTAP_CASE(revoked, .timeout = 40),

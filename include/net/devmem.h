@@ -150,7 +150,7 @@ void devmem_dev_unregister(struct net_device *dev);
 
 /* Longest packet that is placed, IP header included. The length fields of IP do not
  * limit it, for it never leaves this host: TCP takes the length from the skb.
- * devmem_rx_receive() makes longer ones of several, up to GRO_MAX_SIZE.
+ * devmem_rx_receive() makes of several what gro_max_size allows.
  */
 #define DEVMEM_RX_MAX_LEN	(256U * 1024)
 
@@ -208,8 +208,8 @@ struct devmem_rx {
  *
  * Return: 0; -ENOBUFS: no chunk is free; -ENOMEM; -EPROTO: this packet must go
  * to host memory (flags, options, checksum not verified);
- * -EMSGSIZE: it is longer than DEVMEM_RX_MAX_LEN, than gro_max_size if that is not
- * the default, or than this host can take just now; its segments may be placed;
+ * -EMSGSIZE: it is longer than DEVMEM_RX_MAX_LEN, than GRO may make one (gro_max_size),
+ * or than this host can take just now; its segments may be placed;
  * -EHOSTUNREACH: the socket has no valid route through this device just now;
  * -ESHUTDOWN: the flow or its binding is not active; -EALREADY: the payload has been
  * placed before, or TCP has it; -ERANGE: TCP would not take it now, going by sequence

@@ -174,16 +174,13 @@ bool devmem_merge_fits(const struct devmem_flow *flow, const void *hdr,
 	       devmem_merge_same_tcp(first + tcp_off, b + tcp_off, hdr_len - tcp_off);
 }
 
-/* How long may a packet become, IP header included? As long as GRO's could be made:
- * one of the default size has not been asked for. A limit for GRO that somebody has
- * set counts here, too.
+/* How long may a packet become, IP header included? As long as one that GRO makes:
+ * what is longer than IP can say looks odd to firewalls, and must have been asked for.
  */
 u32 devmem_merge_max_len(const struct devmem_flow *flow, const struct sk_buff *skb)
 {
-	u32 limit = netif_get_gro_max_size(skb->dev, skb);
+	u32 limit = netif_get_gro_max_size(skb->dev, skb) - 1;
 
-	if (limit == GRO_LEGACY_MAX_SIZE)
-		limit = GRO_MAX_SIZE;
 	if (flow->key.family == AF_INET6 &&
 	    !devmem_ipv6_may_be_big(skb->dev, skb_mac_header(skb) - skb->head))
 		limit = min_t(u32, limit, sizeof(struct ipv6hdr) + IPV6_MAXPLEN);
