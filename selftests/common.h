@@ -209,6 +209,7 @@ struct rx_piece {
 	uint32_t size;
 	uint32_t token;
 	bool placed;		/* else in host memory */
+	bool lost;		/* placed, and taken away since */
 };
 
 #define RX_LINEAR	(1U << 20)
@@ -225,6 +226,7 @@ struct rx {
 	size_t control_size;
 	bool keep;		/* rx_all() and rx_eof() give no tokens back */
 	bool plain;		/* no ULP yet: bytes without a description are fine */
+	bool lossy;		/* bytes may have gone with the memory */
 	int timeout_ms;		/* of rx_all() and rx_eof(), for each call */
 
 	/* instead of recvmsg(); rx_all() and rx_eof() leave waiting to it then. What
@@ -242,6 +244,7 @@ struct rx {
 	uint64_t bytes;
 	uint64_t placed;
 	uint64_t host;
+	uint64_t lost;		/* of those neither placed nor host */
 	uint64_t pieces;	/* placed ones */
 	uint64_t returned;	/* tokens */
 

@@ -165,7 +165,8 @@ uint64_t sent_again(const struct conn *c)
 
 void attach(int sock, const struct bound *b)
 {
-	if (devmem_attach(sock, b->res.id, devmem_buf_fd(b->buf), 0))
+	if (devmem_attach(sock, b->res.id, devmem_buf_fd(b->buf),
+			  DEVMEM_ATTACH_REPORT_LOST))
 		fail("attach: %s", devmem_error());
 }
 

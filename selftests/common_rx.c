@@ -60,7 +60,7 @@ static void compare(const struct rx *rx, const void *bytes,
 
 /* A piece lies in one chunk of the right buffer, and has a token. */
 static void check_placed(const struct rx *rx, const struct devmem_cmsg *dc,
-			 bool peek)
+			 const struct rx_piece *p, bool peek)
 {
 	const struct bound *b = rx->b;
 	uint64_t chunk;
@@ -69,13 +69,13 @@ static void check_placed(const struct rx *rx, const struct devmem_cmsg *dc,
 		fail("placed bytes on a socket that is not attached");
 	chunk = b->res.chunk_size;
 	check_eq(dc->dmabuf_id, b->res.id);
-	check_eq(dc->flags, 0);
+	check_eq(dc->flags, p->lost ? DEVMEM_CMSG_LOST : 0);
 	check_cmp(dc->frag_size, >, 0);
 	check_cmp(dc->frag_size, <=, chunk);
 	check_cmp(dc->frag_offset, <, b->size);
 	check_eq(dc->frag_offset / chunk,
 		 (dc->frag_offset + dc->frag_size - 1) / chunk);
-	if (peek)
+	if (peek || p->lost)
 		check_eq(dc->frag_token, 0);
 	else
 		check_cmp(dc->frag_token, >, 0);
@@ -115,11 +115,13 @@ static void walk(struct rx *rx, size_t n, uint64_t pos, bool peek)
 		p->size = dc.frag_size;
 		p->off = dc.frag_offset;
 		p->token = dc.frag_token;
+		p->lost = p->placed && rx->lossy && dc.flags & DEVMEM_CMSG_LOST;
 		sum += dc.frag_size;
 		check_cmp(sum, <=, n);
 		if (p->placed) {
-			check_placed(rx, &dc, peek);
-			compare(rx, rx->b->map + p->off, p, "the dma-buf");
+			check_placed(rx, &dc, p, peek);
+			if (!p->lost)
+				compare(rx, rx->b->map + p->off, p, "the dma-buf");
 		} else {
 			check_cmp(p->size, >, 0);
 			check_eq(p->token, 0);
@@ -146,7 +148,9 @@ static void count(struct rx *rx)
 	for (p = rx->last; p < rx->last + rx->nr_last; p++) {
 		rx->pos += p->size;
 		rx->bytes += p->size;
-		if (p->placed) {
+		if (p->lost) {
+			rx->lost += p->size;
+		} else if (p->placed) {
 			rx->placed += p->size;
 			rx->pieces++;
 			hold(rx, p);
@@ -320,6 +324,7 @@ struct devmem_info rx_check_info(const struct rx *rx)
 	check_eq(info.chunk_size, rx->b->res.chunk_size);
 	check_eq(info.pieces, rx->pieces);
 	check_eq(info.tokens_held, rx->nr_held);
+	check_eq(info.lost_bytes, rx->lost);
 	check_cmp(info.placed_bytes, >=, rx->placed);
 	return info;
 }

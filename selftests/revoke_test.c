@@ -56,6 +56,7 @@ static void revoked_mid_stream(void)
 	connect_pair(&other, AF_INET);
 	attach(c.rx, &b);
 	rx_init(&rx, c.rx, &b, SEED);
+	rx.lossy = true;
 	rx.keep = true;
 	pid = send_start(&c, STREAM + REST, SEED, 4000, SEND_SHUTDOWN);
 	rx_all(&rx, STREAM);
@@ -106,6 +107,7 @@ static void revoked_under_several_streams(void)
 		connect_pair(&conns[i], i & 1 ? AF_INET6 : AF_INET);
 		attach(conns[i].rx, &b);
 		rx_init(&rxs[i], conns[i].rx, &b, SEED + (uint64_t)i);
+		rxs[i].lossy = true;
 		pids[i] = send_start(&conns[i], STREAM, SEED + (uint64_t)i, 4000,
 				     SEND_SHUTDOWN);
 	}
@@ -134,6 +136,7 @@ static void revoked_at_any_moment(void)
 		connect_pair(&c, round & 1 ? AF_INET6 : AF_INET);
 		attach(c.rx, &b);
 		rx_init(&rx, c.rx, &b, SEED);
+		rx.lossy = true;
 		pid = send_start(&c, some, SEED, 7000, SEND_SHUTDOWN);
 		rx_all(&rx, (uint64_t)round * 70000 + 1);
 		take_back();
@@ -284,6 +287,7 @@ static void told_of_pressure(void)
 	connect_pair(&c, AF_INET);
 	attach(c.rx, &b);
 	rx_init(&rx, c.rx, &b, SEED);
+	rx.lossy = true;
 	rx.keep = true;
 	for (round = 1; round <= 3; round++) {
 		/* 24 of 32 chunks: one quarter is left, also if some come twice */

@@ -219,6 +219,7 @@ static bool open_flow(struct flow *f, const struct flow_plan *plan_)
 	if (err)
 		return false;
 	rx_init(&f->rx, f->c.rx, NULL, plan_->rnd.state);
+	f->rx.lossy = true;
 	f->rx.plain = true;
 	f->sender = test_fork();
 	if (!f->sender)
@@ -234,7 +235,8 @@ static void attach_flow(struct flow *f)
 
 	f->asked = true;
 	stress_doing("attach");
-	err = devmem_attach(f->c.rx, b.res.id, devmem_buf_fd(b.buf), 0);
+	err = devmem_attach(f->c.rx, b.res.id, devmem_buf_fd(b.buf),
+			    DEVMEM_ATTACH_REPORT_LOST);
 	if (err && !may_fail(err, expected))
 		fail("attach: %s", devmem_error());
 	if (err)

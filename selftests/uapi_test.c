@@ -38,7 +38,7 @@ static void devmem_attach_layout(void)
 
 static void devmem_info_layout(void)
 {
-	check_eq(sizeof(struct devmem_info), 48);
+	check_eq(sizeof(struct devmem_info), 64);
 	check_eq(DEVMEM_INFO_SIZE_VER0, 48);
 	check_member(struct devmem_info, binding_id, 0, 4);
 	check_member(struct devmem_info, state, 4, 4);
@@ -48,6 +48,9 @@ static void devmem_info_layout(void)
 	check_member(struct devmem_info, fallback_bytes, 24, 8);
 	check_member(struct devmem_info, pieces, 32, 8);
 	check_member(struct devmem_info, tokens_held, 40, 8);
+	check_member(struct devmem_info, lost_bytes, 48, 8);
+	check_member(struct devmem_info, rx_ifindex, 56, 4);
+	check_member(struct devmem_info, reserved, 60, 4);
 }
 
 static void socket_numbers(void)
@@ -56,6 +59,8 @@ static void socket_numbers(void)
 	check_eq(SOL_DEVMEM, 0x4e44);
 	check_eq(DEVMEM_ATTACH, 1);
 	check_eq(DEVMEM_INFO, 2);
+	check_eq(DEVMEM_ATTACH_REPORT_LOST, 1);
+	check_eq(DEVMEM_CMSG_LOST, 1);
 	check_eq(DEVMEM_MAX_TOKENS, 1048576);
 	check_eq(DEVMEM_MAX_DONTNEED_RANGES, 128);
 	check_eq(DEVMEM_MAX_DONTNEED_TOKENS, 1024);

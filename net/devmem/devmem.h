@@ -176,6 +176,7 @@ struct devmem_binding {
 	struct dma_buf_attachment *attach;	/* protected by ddev->lock */
 	struct sg_table *sgt;		/* protected by the reservation lock */
 	int state;			/* enum netdev_devmem_state, see (B) */
+	bool revoked;			/* the exporter has taken the memory; for good */
 
 	struct devmem_pool pool ____cacheline_aligned_in_smp;
 
@@ -290,8 +291,13 @@ struct devmem_tokens {
 struct devmem_sock {
 	struct proto *base;		/* write-once, as the next */
 	const struct proto_ops *base_ops;
-	struct devmem_flow *flow;	/* protected by the socket lock, as the next 2 */
+	struct devmem_flow *flow;	/* protected by the socket lock, as the next 8 */
+	bool report_lost;		/* DEVMEM_ATTACH_REPORT_LOST */
 	u64 pieces;
+	u64 lost;			/* bytes */
+	u32 uncharged;			/* charge.c's, as the next 2 */
+	u32 settled;
+	void (*data_ready)(struct sock *sk);	/* the socket's own */
 	u64 received;			/* TCP's bytes_received at attach */
 	struct devmem_tokens tokens;
 	struct rcu_head rcu;
@@ -407,6 +413,11 @@ u32 devmem_merge_max_len(const struct devmem_flow *flow, const struct sk_buff *s
 int devmem_seq_check(struct devmem_seq *s, const struct devmem_seq_now *now,
 		     u32 seq, u32 len, u32 ack, u32 *end);
 void devmem_seq_note(struct devmem_seq *s, u32 seq, u32 len);
+
+/* route.c */
+bool devmem_route_through(const struct net_device *dev, int ifindex);
+bool devmem_route_diverted(struct net_device *dev);
+int devmem_route_check(struct sock *sk, int ifindex);
 
 /* nat.c */
 void devmem_nat_to_wire(struct net *net, struct devmem_flow_key *key);

@@ -81,6 +81,7 @@ static void devmem_binding_invalidate(struct dma_buf_attachment *attach)
 	 */
 	if (!binding->sgt)
 		return;
+	WRITE_ONCE(binding->revoked, true);
 	if (cmpxchg(&binding->state, NETDEV_DEVMEM_STATE_ACTIVE,
 		    NETDEV_DEVMEM_STATE_REVOKED) == NETDEV_DEVMEM_STATE_ACTIVE) {
 		trace_devmem_revoke(binding);

@@ -81,18 +81,18 @@ static bool devmem_place_check_tcp(const struct devmem_flow_key *key,
  * socket's cached input route is what early demux would trust, too.
  */
 static bool devmem_place_check_route(const struct devmem_flow *flow,
-				     const struct net_device *dev)
+				     struct net_device *dev)
 {
 	const struct sock *sk = flow->sk;
 	struct dst_entry *dst;
 
 	if (dev != flow->ddev->netdev ||
-	    rcu_access_pointer(dev->rx_handler) ||
+	    (rcu_access_pointer(dev->rx_handler) && devmem_route_diverted(dev)) ||
 	    rcu_access_pointer(dev->xdp_prog))
 		return false;
 
 	dst = rcu_dereference(sk->sk_rx_dst);
-	return dst && READ_ONCE(sk->sk_rx_dst_ifindex) == dev->ifindex &&
+	return dst && devmem_route_through(dev, READ_ONCE(sk->sk_rx_dst_ifindex)) &&
 	       dst_check(dst, READ_ONCE(sk->sk_rx_dst_cookie));
 }
 

@@ -78,33 +78,59 @@ static bool devmem_reader_has_room(const struct devmem_reader *r)
 	return msg->msg_control && msg->msg_controllen >= need;
 }
 
+/* Describe the collected piece, which lies in the buffer. The reader's reference on
+ * the chunk becomes a token; there is none for bytes that the exporter has taken away
+ * with the memory. Who has not said that he looks for those must not get past them.
+ */
+static int devmem_reader_describe(struct devmem_reader *r, struct dmabuf_cmsg *cmsg)
+{
+	struct devmem_chunk *chunk = r->piece.chunk;
+	struct devmem_binding *binding = chunk->binding;
+	bool lost = READ_ONCE(binding->revoked);
+
+	cmsg->dmabuf_id = binding->id;
+	cmsg->frag_offset = ((u64)devmem_chunk_index(chunk) << binding->chunk_shift) +
+			    r->piece.off;
+	if (lost)
+		cmsg->flags = DEVMEM_CMSG_LOST;
+	if (!(r->flags & MSG_PEEK)) {
+		if (lost)
+			devmem_chunk_put(chunk);
+		else
+			cmsg->frag_token = devmem_tokens_issue(&r->ds->tokens, chunk);
+	}
+	return lost && !r->ds->report_lost ? -EIO : 0;
+}
+
+/* Count a piece that the user knows of. */
+static void devmem_reader_given(struct devmem_reader *r, const struct dmabuf_cmsg *cmsg)
+{
+	if (cmsg->frag_token)
+		r->ds->pieces++;
+	else if (cmsg->flags & DEVMEM_CMSG_LOST && !(r->flags & MSG_PEEK))
+		r->ds->lost += cmsg->frag_size;
+}
+
 /* Hand the collected piece to the user. If that fails its bytes are unread. */
 static int devmem_reader_flush(struct devmem_reader *r)
 {
 	struct dmabuf_cmsg cmsg = { .frag_size = r->piece.len };
 	int type = SCM_DEVMEM_LINEAR;
-	int err;
+	int err = 0;
 
 	if (r->kind == DEVMEM_PIECE_NONE)
 		return 0;
 
 	if (r->kind == DEVMEM_PIECE_PLACED) {
-		struct devmem_binding *binding = r->piece.chunk->binding;
-
 		type = SCM_DEVMEM_DMABUF;
-		cmsg.dmabuf_id = binding->id;
-		cmsg.frag_offset = ((u64)devmem_chunk_index(r->piece.chunk) <<
-				    binding->chunk_shift) + r->piece.off;
-		if (!(r->flags & MSG_PEEK))
-			cmsg.frag_token = devmem_tokens_issue(&r->ds->tokens,
-							      r->piece.chunk);
+		err = devmem_reader_describe(r, &cmsg);
 	}
 
 	r->kind = DEVMEM_PIECE_NONE;
-	err = put_cmsg(r->msg, SOL_SOCKET, type, sizeof(cmsg), &cmsg);
+	if (!err)
+		err = put_cmsg(r->msg, SOL_SOCKET, type, sizeof(cmsg), &cmsg);
 	if (!err) {
-		if (cmsg.frag_token)
-			r->ds->pieces++;
+		devmem_reader_given(r, &cmsg);
 		return 0;
 	}
 

@@ -43,28 +43,6 @@ static int devmem_attach_settle(struct sock *sk)
 	return devmem_sk_connected(sk) ? devmem_urgent_ignore(sk) : -ENOTCONN;
 }
 
-/* Does the connection come in through the binding's device? The SYN-ACK of an
- * active open may have lost its route in the backlog: then the way out tells,
- * which is looked up again if an option has made the socket forget it. Placing
- * looks at the input route of each packet anyway.
- */
-static int devmem_attach_route(struct sock *sk, const struct devmem_binding *binding)
-{
-	const struct dst_entry *dst;
-	int ifindex = 0;
-
-	if (rcu_access_pointer(sk->sk_rx_dst)) {
-		ifindex = sk->sk_rx_dst_ifindex;
-	} else if (!inet_csk(sk)->icsk_af_ops->rebuild_header(sk)) {
-		rcu_read_lock();
-		dst = __sk_dst_get(sk);
-		if (dst)
-			ifindex = READ_ONCE(dst->dev)->ifindex;
-		rcu_read_unlock();
-	}
-	return ifindex == binding->ifindex ? 0 : -ENETUNREACH;
-}
-
 /* The struct as this kernel knows it; what the caller knows beyond must be 0. */
 static int devmem_attach_copy(struct devmem_attach *attach, sockptr_t optval,
 			      unsigned int optlen)
@@ -82,7 +60,7 @@ static int devmem_attach_copy(struct devmem_attach *attach, sockptr_t optval,
 	}
 	if (copy_from_sockptr(attach, optval, sizeof(*attach)))
 		return -EFAULT;
-	return attach->flags || attach->reserved ? -EINVAL : 0;
+	return attach->flags & ~DEVMEM_ATTACH_REPORT_LOST || attach->reserved ? -EINVAL : 0;
 }
 
 static int devmem_attach(struct sock *sk, sockptr_t optval, unsigned int optlen)
@@ -112,8 +90,10 @@ static int devmem_attach(struct sock *sk, sockptr_t optval, unsigned int optlen)
 		return -ENOENT;
 
 	err = devmem_attach_settle(sk) ?:
-	      devmem_attach_route(sk, binding) ?:
+	      devmem_route_check(sk, binding->ifindex) ?:
 	      devmem_attach_to(sk, ds, binding, attach.dmabuf_fd);
+	if (!err)
+		ds->report_lost = attach.flags & DEVMEM_ATTACH_REPORT_LOST;
 	devmem_binding_put(binding);
 	return err;
 }
@@ -200,7 +180,10 @@ static void devmem_fill_info(struct sock *sk, struct devmem_info *info)
 
 	lock_sock(sk);
 	info->pieces = ds->pieces;
+	info->lost_bytes = ds->lost;
 	info->tokens_held = READ_ONCE(ds->tokens.held);
+	if (rcu_access_pointer(sk->sk_rx_dst))
+		info->rx_ifindex = sk->sk_rx_dst_ifindex;
 	flow = ds->flow;
 	if (flow) {
 		info->binding_id = flow->binding->id;
@@ -239,9 +222,7 @@ int devmem_getsockopt(struct sock *sk, int level, int optname,
 		return -EFAULT;
 	if (len < DEVMEM_INFO_SIZE_VER0)
 		return -EINVAL;
-
-	BUILD_BUG_ON(sizeof(info) != DEVMEM_INFO_SIZE_VER0);
-	len = sizeof(info);
+	len = min_t(int, len, sizeof(info));
 	devmem_fill_info(sk, &info);
 	if (put_user(len, optlen) || copy_to_user(optval, &info, len))
 		return -EFAULT;

@@ -227,13 +227,14 @@ static bool devmem_ulp_unfit(const struct sock *sk)
 	return false;
 }
 
-/* Also a connection that the peer has closed for its part: what it sent waits
- * to be read.
+/* Also a connection that the peer has closed for its part, whose bytes wait to be
+ * read; and one with bytes in its SYN, by TCP Fast Open, for which accept() does not wait
+ * until it is established.
  */
 bool devmem_sk_connected(const struct sock *sk)
 {
 	return (1 << sk->sk_state) & (TCPF_ESTABLISHED | TCPF_FIN_WAIT1 |
-				      TCPF_FIN_WAIT2 | TCPF_CLOSE_WAIT);
+				      TCPF_FIN_WAIT2 | TCPF_CLOSE_WAIT | TCPF_SYN_RECV);
 }
 
 static void devmem_ulp_build_ops(int family, const struct proto_ops *ops)

@@ -117,6 +117,16 @@ u32 devmem_merge_max_len(const struct devmem_flow *f, const struct sk_buff *skb)
 	return 8 * 65535;
 }
 
+bool devmem_route_through(const struct net_device *d, int ifindex)
+{
+	return ifindex == d->ifindex;
+}
+
+bool devmem_route_diverted(struct net_device *d)
+{
+	return d->rx_handler;
+}
+
 bool devmem_urgent_ignored(const struct sock *sk)
 {
 	return !model.urgent;

@@ -368,7 +368,7 @@ int devmem_nl_wait(struct devmem_nl *nl, uint32_t id, int timeout_ms,
  * @sock: established TCP socket
  * @binding_id: from devmem_bind_rx(), of this process or another
  * @dmabuf_fd: the binding's dma-buf: the right to receive into it
- * @flags: passed on in struct devmem_attach
+ * @flags: DEVMEM_ATTACH_REPORT_LOST or 0; passed on in struct devmem_attach
  *
  * Sets the ULP first unless it is set. A failed attach leaves the socket usable
  * with plain recv().
@@ -387,11 +387,14 @@ struct devmem_msg;
 enum devmem_piece_type {
 	DEVMEM_PIECE_LINEAR,
 	DEVMEM_PIECE_DMABUF,
+	DEVMEM_PIECE_LOST,
 };
 
 /**
  * struct devmem_piece - one contiguous part of what a devmem_recv() delivered
- * @type: DEVMEM_PIECE_DMABUF: in the dma-buf; _LINEAR: in host memory
+ * @type: DEVMEM_PIECE_DMABUF: in the dma-buf; _LINEAR: in host memory; _LOST: they
+ *	were in the dma-buf, whose exporter has taken its memory back. Only for
+ *	sockets attached with DEVMEM_ATTACH_REPORT_LOST
  * @dmabuf_id: DMABUF: id of the binding
  * @token: DMABUF: give it back when the bytes are not needed any more; 0 with
  *	MSG_PEEK, which gives no tokens out
@@ -433,8 +436,9 @@ void devmem_msg_free(struct devmem_msg *msg);
  *
  * Return: bytes, the sum of the pieces' sizes; 0 at the end of the stream;
  * -errno: -EINTR, -EAGAIN, -ECONNRESET; -ENOBUFS: DEVMEM_MAX_TOKENS are held,
- * give some back; -EPROTO: the control messages do not add up to the bytes
- * returned (tokens among them can still be walked and given back).
+ * give some back; -EIO: the next bytes are lost, see <linux/netdev-devmem.h>;
+ * -EPROTO: the control messages do not add up to the bytes returned (tokens among
+ * them can still be walked and given back).
  * With MSG_TRUNC the bytes are dropped and there are no pieces.
  */
 ssize_t devmem_recv(int sock, struct devmem_msg *msg, unsigned int flags);

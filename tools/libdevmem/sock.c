@@ -28,8 +28,12 @@ static const char *devmem_attach_text(int err)
 		return "the dma-buf is not the binding's";
 	case ENETUNREACH:
 		return "the connection does not arrive through the binding's device";
+	case ENETDOWN:
+		return "the binding's device is down";
 	case ENOSPC:
 		return "the device has no flow rule left";
+	case EDQUOT:
+		return "the binding has all the sockets that netdev-devmem's parameter max_flows allows";
 	default:
 		return NULL;
 	}

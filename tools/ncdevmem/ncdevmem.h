@@ -123,6 +123,7 @@ struct nd_rx_stats {
 	uint64_t fallback;
 	uint64_t pieces;
 	uint64_t fallback_pieces;
+	uint64_t lost;		/* bytes */
 	uint64_t tokens;
 	uint64_t recv_calls;
 	uint64_t release_calls;

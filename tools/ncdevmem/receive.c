@@ -136,6 +136,19 @@ static int nd_check_place(struct nd_work *w, const struct devmem_piece *piece)
 	return nd_rx_fail(w->rx, ND_FAIL);
 }
 
+/* The exporter has taken back the memory in which they lay. What comes after them is
+ * received all the same, unless somebody wants the stream in one piece.
+ */
+static int nd_lost(struct nd_work *w, const struct devmem_piece *piece)
+{
+	if (!w->rx->stats.lost)
+		nd_err("%s: bytes are lost from %" PRIu64 " of the stream on: the dma-buf's memory was taken back",
+		       w->rx->peer, w->pos);
+	w->rx->stats.lost += piece->size;
+	w->pos += piece->size;
+	return w->rx->cfg->output >= 0 ? nd_rx_fail(w->rx, ND_FAIL) : 0;
+}
+
 static int nd_piece(struct nd_work *w, const struct devmem_piece *piece)
 {
 	const struct nd_rx_config *cfg = w->rx->cfg;
@@ -143,6 +156,8 @@ static int nd_piece(struct nd_work *w, const struct devmem_piece *piece)
 	const void *data = piece->data;
 	int ret = 0;
 
+	if (piece->type == DEVMEM_PIECE_LOST)
+		return nd_lost(w, piece);
 	if (placed) {
 		w->rx->stats.placed += piece->size;
 		w->rx->stats.pieces++;
@@ -275,7 +290,8 @@ static int nd_attach(struct nd_work *w)
 	const struct nd_binding *b = w->rx->cfg->binding;
 	int ret;
 
-	ret = devmem_attach(w->rx->sock, b->id, devmem_buf_fd(b->buf), 0);
+	ret = devmem_attach(w->rx->sock, b->id, devmem_buf_fd(b->buf),
+			    DEVMEM_ATTACH_REPORT_LOST);
 	if (!ret) {
 		w->rx->attached = true;
 		return 0;
@@ -326,6 +342,10 @@ static void nd_finish(struct nd_work *w)
 	if (rx->stats.tokens != rx->stats.pieces) {
 		nd_err("%s: %" PRIu64 " tokens were given out, the kernel took %" PRIu64 " back",
 		       rx->peer, rx->stats.pieces, rx->stats.tokens);
+		nd_rx_fail(rx, ND_FAIL);
+	}
+	if (rx->stats.lost) {
+		nd_err("%s: %" PRIu64 " bytes were lost", rx->peer, rx->stats.lost);
 		nd_rx_fail(rx, ND_FAIL);
 	}
 }

@@ -15,6 +15,7 @@ void nd_report_add(struct nd_report *r, const struct nd_rx *rx)
 	r->sum.fallback += rx->stats.fallback;
 	r->sum.pieces += rx->stats.pieces;
 	r->sum.fallback_pieces += rx->stats.fallback_pieces;
+	r->sum.lost += rx->stats.lost;
 	r->sum.tokens += rx->stats.tokens;
 	r->sum.recv_calls += rx->stats.recv_calls;
 	r->sum.release_calls += rx->stats.release_calls;
@@ -94,6 +95,7 @@ static void nd_report_json(const struct nd_report *r,
 	nd_json_uint(&j, "bytes_fallback", r->sum.fallback);
 	nd_json_uint(&j, "pieces", r->sum.pieces);
 	nd_json_uint(&j, "pieces_fallback", r->sum.fallback_pieces);
+	nd_json_uint(&j, "bytes_lost", r->sum.lost);
 	nd_json_uint(&j, "tokens", r->sum.tokens);
 	nd_json_uint(&j, "recv_calls", r->sum.recv_calls);
 	nd_json_uint(&j, "release_calls", r->sum.release_calls);

@@ -20,13 +20,23 @@
  *
  *	SCM_DEVMEM_DMABUF (79)	frag_size bytes lie at frag_offset of the
  *				dma-buf; frag_token holds them there until it
- *				is given back
+ *				is given back. With DEVMEM_CMSG_LOST in flags the
+ *				exporter has taken the memory back meanwhile: the
+ *				bytes are lost, and there is no token
  *	SCM_DEVMEM_LINEAR (78)	frag_size bytes were copied to the iovec, for
  *				this piece arrived in host memory
  *
  *     and setsockopt(fd, SOL_SOCKET, SO_DEVMEM_DONTNEED (80), ...) with an
  *     array of struct dmabuf_token gives tokens back. These numbers and
  *     structs are the kernel's own, from <asm/socket.h> and <linux/uio.h>.
+ *
+ * Bytes that TCP has acknowledged can be lost only with the memory in which they
+ * lie, when the exporter takes it back before they were received. recvmsg() gives
+ * out what comes before them; from there on it fails with EIO, unless the socket
+ * was attached with DEVMEM_ATTACH_REPORT_LOST: then it names them, as above, and
+ * what follows is received as ever. (With MSG_TRUNC it drops them like any other.)
+ * Whether pieces given out before are still there, only the exporter knows: who has
+ * used them and then finds DEVMEM_INFO's state ACTIVE has used what was sent.
  *
  * The structs of this header grow at the end only. Their users pass the size
  * they know as optlen: a kernel that knows more takes the rest as zero, a
@@ -52,7 +62,7 @@
 #define SOL_DEVMEM		0x4e44
 
 /* setsockopt(SOL_DEVMEM, DEVMEM_ATTACH, struct devmem_attach). Errors:
- *	EINVAL		optlen below DEVMEM_ATTACH_SIZE_VER0, or a flag in @flags
+ *	EINVAL		optlen below DEVMEM_ATTACH_SIZE_VER0, or an unknown flag in @flags
  *	E2BIG		non-zero bytes behind what this kernel knows
  *	ENOTCONN	the socket is not established any more
  *	EISCONN		the socket is attached already
@@ -62,8 +72,13 @@
  *	EBADF		@dmabuf_fd is not an open file
  *	EINVAL		@dmabuf_fd is not a dma-buf
  *	EACCES		@dmabuf_fd is a dma-buf, but not the binding's
- *	ENETUNREACH	the connection does not arrive through the binding's device
+ *	ENETUNREACH	the connection does not arrive through the binding's device;
+ *			DEVMEM_INFO's rx_ifindex says through which it does
+ *	ENETDOWN	the binding's device is down, and where the connection arrives
+ *			is not known
  *	ENOSPC		the device has no flow rule left
+ *	EDQUOT		the binding has as many sockets as netdev-devmem's parameter
+ *			max_flows allows
  */
 #define DEVMEM_ATTACH		1
 
@@ -71,7 +86,7 @@
  * struct devmem_attach - which binding a socket receives into
  * @binding_id: NETDEV_DEVMEM_A_BINDING_ID
  * @dmabuf_fd: the binding's dma-buf: the right to receive into it
- * @flags: none defined, must be 0
+ * @flags: DEVMEM_ATTACH_REPORT_LOST or 0
  * @reserved: must be 0
  */
 struct devmem_attach {
@@ -82,6 +97,12 @@ struct devmem_attach {
 };
 
 #define DEVMEM_ATTACH_SIZE_VER0	16
+
+/* The receiver looks at dmabuf_cmsg.flags, and gets along with lost bytes. */
+#define DEVMEM_ATTACH_REPORT_LOST	(1U << 0)
+
+/* In the flags of SCM_DEVMEM_DMABUF: see above. */
+#define DEVMEM_CMSG_LOST		(1U << 0)
 
 /* getsockopt(SOL_DEVMEM, DEVMEM_INFO, struct devmem_info): fills as many bytes
  * as both sides know and returns their number as optlen. Errors:
@@ -100,6 +121,11 @@ struct devmem_attach {
  *	rule matched, again for each time it came, or at least what TCP has got
  * @pieces: SCM_DEVMEM_DMABUF messages given out
  * @tokens_held: of those, tokens not given back yet
+ * @lost_bytes: payload reported with DEVMEM_CMSG_LOST
+ * @rx_ifindex: interface through which the connection came in last, as routing sees
+ *	it: a VRF, bridge or macvlan above the NIC, or 0 if that is not known. Also
+ *	when DEVMEM_ATTACH was refused
+ * @reserved: 0
  */
 struct devmem_info {
 	__u32	binding_id;
@@ -110,6 +136,9 @@ struct devmem_info {
 	__u64	fallback_bytes;
 	__u64	pieces;
 	__u64	tokens_held;
+	__u64	lost_bytes;
+	__u32	rx_ifindex;
+	__u32	reserved;
 };
 
 #define DEVMEM_INFO_SIZE_VER0	48
