@@ -448,6 +448,13 @@ bool devmem_sk_connected(const struct sock *sk);
 int devmem_ulp_init(void);
 void devmem_ulp_exit(void);
 
+/* charge.c */
+void devmem_charge_begin(struct sock *sk);
+void devmem_charge_end(struct sock *sk);
+void devmem_charge_reset(struct sock *sk);
+void devmem_charge_read(struct sock *sk, const struct sk_buff *skb);
+void devmem_charge_read_on(struct sock *sk);
+
 /* urgent.c */
 int devmem_urgent_ignore(struct sock *sk);
 bool devmem_urgent_ignored(const struct sock *sk);

@@ -302,6 +302,7 @@ static void devmem_reader_commit(struct devmem_reader *r)
 		rest = skb->len - (seq - TCP_SKB_CB(skb)->seq);
 		if (left < rest)
 			break;
+		devmem_charge_read(r->sk, skb);
 		devmem_frag_release(skb);
 		left -= rest;
 		seq += rest;
@@ -315,6 +316,7 @@ static void devmem_reader_commit(struct devmem_reader *r)
 		tcp_read_done(r->sk, r->done + r->fin);
 	r->done = 0;
 	r->seq = tp->copied_seq;
+	devmem_charge_read_on(r->sk);
 	devmem_urgent_ignore(r->sk);
 }
 

@@ -29,6 +29,7 @@ static int devmem_attach_to(struct sock *sk, struct devmem_sock *ds,
 		return err;
 	}
 	ds->received = tcp_sk(sk)->bytes_received;
+	devmem_charge_reset(sk);
 	WRITE_ONCE(ds->flow, flow);
 	devmem_flow_arm(flow);
 	return 0;

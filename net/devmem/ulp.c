@@ -85,6 +85,7 @@ static int devmem_disconnect(struct sock *sk, int flags)
 		devmem_flow_disarm(flow);
 		devmem_flow_put(flow);
 	}
+	devmem_charge_reset(sk);
 	return ds->base->disconnect(sk, flags);
 }
 
@@ -113,6 +114,7 @@ static struct devmem_sock *devmem_ulp_remove(struct sock *sk)
 	struct inet_connection_sock *icsk = inet_csk(sk);
 	struct devmem_sock *ds = devmem_sk(sk);
 
+	devmem_charge_end(sk);
 	WRITE_ONCE(sk->sk_prot, ds->base);
 	if (sk->sk_socket) {
 		WRITE_ONCE(sk->sk_socket->ops, ds->base_ops);
@@ -291,6 +293,7 @@ static int devmem_ulp_init_sock(struct sock *sk)
 	WRITE_ONCE(sock->ops, &devmem_proto_ops[family]);
 	set_bit(SOCK_CUSTOM_SOCKOPT, &sock->flags);
 	devmem_urgent_ignore(sk);	/* nothing is urgent now */
+	devmem_charge_begin(sk);
 	return 0;
 }
 
