@@ -17,7 +17,7 @@
 
 #define SEED	1717
 #define MIB	(1UL << 20)
-#define GROUP	"/sys/fs/cgroup/devmem-charged"
+#define GROUP	"/sys/fs/cgroup/devmem-unread"
 
 static struct bound b;
 static struct conn c;
