@@ -13,10 +13,21 @@
 int devmem_fail(int err, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* watch.c */
+struct devmem_watch {
+	struct devmem_known *known;	/* bindings that are there */
+	struct devmem_missed *missed;	/* to be told still, oldest first */
+};
+
 /* nl.c */
 struct devmem_nl {
 	struct mnl_socket *requests;	/* owns the bindings */
 	struct mnl_socket *events;	/* NULL until subscribed */
+	struct devmem_watch watch;
+	int waitfd;			/* epoll: @events, and @morefd if @more */
+	int morefd;			/* always readable */
+	bool more;
+	bool lost;			/* notifications: look at all bindings */
 	uint32_t seq;
 	uint32_t mcgrp;
 	uint16_t family;
@@ -38,5 +49,14 @@ int devmem_nl_talk(struct devmem_nl *nl, const char *what,
 /* bind.c */
 void devmem_bind_parse(const struct nlmsghdr *nlh,
 		       struct devmem_bind_info *info);
+
+/* event.c */
+void devmem_nl_unsubscribe(struct devmem_nl *nl);
+
+/* watch.c: an event was told; find what was not; take the next of that */
+int devmem_watch_told(struct devmem_watch *w, const struct devmem_event *ev);
+int devmem_watch_look(struct devmem_watch *w, struct devmem_nl *nl);
+bool devmem_watch_next(struct devmem_watch *w, struct devmem_event *ev);
+void devmem_watch_clear(struct devmem_watch *w);
 
 #endif /* LIBDEVMEM_INTERNAL_H */

@@ -324,7 +324,8 @@ struct devmem_event {
 };
 
 /* Join the multicast group "bindings". Again: no effect. Notifications have a
- * socket of their own, so requests on @nl go on working.
+ * socket of their own, so requests on @nl go on working. Bindings that are there
+ * already are not told of.
  */
 int devmem_nl_subscribe(struct devmem_nl *nl, unsigned int flags);
 
@@ -338,8 +339,14 @@ int devmem_nl_event_fd(const struct devmem_nl *nl);
  * @timeout_ms: how long to wait; 0: do not, negative: for ever
  * @flags: 0
  *
- * Return: 0; -ETIMEDOUT; -EINTR; -ENOBUFS: some were lost, look again with
- * devmem_bind_dump(); -ENOTCONN: not subscribed.
+ * The kernel drops notifications of which too many wait (ENOBUFS). What they
+ * would have said is found by looking at all bindings, and comes as
+ * notifications like the others: each binding that has come or gone, was
+ * revoked or ran out of memory meanwhile; not one that came and went. After
+ * such a loss one may come twice.
+ *
+ * Return: 0; -ETIMEDOUT; -EINTR; -ENOTCONN: not subscribed; -errno of that look,
+ * which the next call tries again.
  */
 int devmem_nl_event(struct devmem_nl *nl, struct devmem_event *ev,
 		    int timeout_ms, unsigned int flags);

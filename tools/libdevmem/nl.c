@@ -291,8 +291,7 @@ void devmem_nl_close(struct devmem_nl *nl)
 {
 	if (!nl)
 		return;
-	if (nl->events)
-		mnl_socket_close(nl->events);
+	devmem_nl_unsubscribe(nl);
 	if (nl->requests)
 		mnl_socket_close(nl->requests);
 	free(nl->buf);
