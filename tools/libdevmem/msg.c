@@ -63,14 +63,19 @@ static bool devmem_cmsg_known(const struct cmsghdr *cmsg)
 {
 	return cmsg->cmsg_level == SOL_SOCKET &&
 	       (cmsg->cmsg_type == SCM_DEVMEM_LINEAR ||
-		cmsg->cmsg_type == SCM_DEVMEM_DMABUF) &&
-	       cmsg->cmsg_len >= CMSG_LEN(sizeof(struct devmem_cmsg));
+		cmsg->cmsg_type == SCM_DEVMEM_DMABUF);
 }
 
-/* Control messages are aligned for their header only: copy. */
-static void devmem_cmsg_get(const struct cmsghdr *cmsg, struct devmem_cmsg *dc)
+/* Control messages are aligned for their header only: copy. False if @cmsg is
+ * shorter than it must be; @dc is zero then, a piece of no bytes.
+ */
+static bool devmem_cmsg_get(const struct cmsghdr *cmsg, struct devmem_cmsg *dc)
 {
+	memset(dc, 0, sizeof(*dc));
+	if (cmsg->cmsg_len < CMSG_LEN(sizeof(*dc)))
+		return false;
 	memcpy(dc, CMSG_DATA(cmsg), sizeof(*dc));
+	return true;
 }
 
 void devmem_msg_rewind(struct devmem_msg *msg)
@@ -88,14 +93,14 @@ static ssize_t devmem_msg_account(struct devmem_msg *msg, size_t n,
 {
 	size_t sum = 0, linear = 0;
 	struct devmem_cmsg dc;
+	bool any = false, whole = true;
 	struct cmsghdr *cmsg;
-	bool any = false;
 
 	for (cmsg = CMSG_FIRSTHDR(&msg->hdr); cmsg;
 	     cmsg = CMSG_NXTHDR(&msg->hdr, cmsg)) {
 		if (!devmem_cmsg_known(cmsg))
 			continue;
-		devmem_cmsg_get(cmsg, &dc);
+		whole &= devmem_cmsg_get(cmsg, &dc);
 		any = true;
 		sum += dc.frag_size;
 		if (cmsg->cmsg_type == SCM_DEVMEM_LINEAR)
@@ -107,11 +112,12 @@ static ssize_t devmem_msg_account(struct devmem_msg *msg, size_t n,
 		msg->plain = sum = linear = n;
 	msg->linear_end = linear < msg->linear_size ? linear : msg->linear_size;
 
-	if (flags & MSG_TRUNC || (sum == n && linear <= msg->linear_size))
+	if (flags & MSG_TRUNC ||
+	    (whole && sum == n && linear <= msg->linear_size))
 		return (ssize_t)n;
-	return devmem_fail(EPROTO, "recvmsg returned %zu bytes, its control messages describe %zu%s",
-			   n, sum, msg->hdr.msg_flags & MSG_CTRUNC ?
-			   " (truncated)" : "");
+	return devmem_fail(EPROTO, "recvmsg returned %zu bytes, its control messages describe %zu, %zu of them in host memory%s%s",
+			   n, sum, linear, whole ? "" : "; one is too short",
+			   msg->hdr.msg_flags & MSG_CTRUNC ? " (truncated)" : "");
 }
 
 ssize_t devmem_recv(int sock, struct devmem_msg *msg, unsigned int flags)
@@ -168,7 +174,8 @@ bool devmem_msg_next(struct devmem_msg *msg, struct devmem_piece *piece)
 		msg->next = CMSG_NXTHDR(&msg->hdr, cmsg);
 		if (!devmem_cmsg_known(cmsg))
 			continue;
-		devmem_cmsg_get(cmsg, &dc);
+		if (!devmem_cmsg_get(cmsg, &dc))
+			continue;
 		if (cmsg->cmsg_type == SCM_DEVMEM_LINEAR) {
 			devmem_piece_linear(msg, dc.frag_size, piece);
 			if (!piece->size)
