@@ -131,6 +131,7 @@ static int devmem_udmabuf_create(size_t size, bool huge)
 		.flags = UDMABUF_FLAGS_CLOEXEC,
 		.size = size,
 	};
+	size_t mib = (size >> 20) + !!(size & ((1 << 20) - 1));
 	unsigned long limit;
 	int node, memfd, fd, err;
 
@@ -139,11 +140,11 @@ static int devmem_udmabuf_create(size_t size, bool huge)
 		return node;
 
 	limit = devmem_udmabuf_limit();
-	if (limit && size > limit << 20) {
+	if (limit && mib > limit) {
 		close(node);
 		return devmem_fail(E2BIG, "%s: %zu bytes exceed the module parameter udmabuf.size_limit_mb = %lu; make the buffer smaller or write %zu to %s",
-				   UDMABUF_NODE, size, limit,
-				   (size + (1 << 20) - 1) >> 20, UDMABUF_LIMIT);
+				   UDMABUF_NODE, size, limit, mib,
+				   UDMABUF_LIMIT);
 	}
 
 	memfd = devmem_memfd(size, huge);
