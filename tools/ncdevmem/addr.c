@@ -100,21 +100,16 @@ int nd_addr_listen(int family, const char *host, const char *port)
 }
 
 /* Wait for a connect() in progress, until @deadline if it is not 0. */
-static int nd_addr_finish(int fd, double deadline, int sigfd)
+static int nd_addr_finish(int fd, double deadline)
 {
-	struct pollfd pfd[] = {
-		{ .fd = fd, .events = POLLOUT },
-		{ .fd = sigfd, .events = POLLIN },
-	};
+	struct pollfd pfd = { .fd = fd, .events = POLLOUT };
 	socklen_t len = sizeof(int);
 	int err = 0, ret;
 
 	do {
-		ret = poll(pfd, ARRAY_SIZE(pfd), deadline ? ND_RETRY_MS : -1);
+		ret = poll(&pfd, 1, deadline ? ND_RETRY_MS : -1);
 		if (ret < 0 && errno != EINTR)
 			return -errno;
-		if (ret > 0 && pfd[1].revents)
-			return -EINTR;
 		if (deadline && ret <= 0 && nd_now() >= deadline)
 			return -ETIMEDOUT;
 	} while (ret <= 0);
@@ -122,8 +117,7 @@ static int nd_addr_finish(int fd, double deadline, int sigfd)
 	return -err;
 }
 
-static int nd_addr_connect_one(const struct addrinfo *ai, double deadline,
-			       int sigfd)
+static int nd_addr_connect_one(const struct addrinfo *ai, double deadline)
 {
 	int fd, ret;
 
@@ -134,8 +128,7 @@ static int nd_addr_connect_one(const struct addrinfo *ai, double deadline,
 		return -errno;
 	if (!connect(fd, ai->ai_addr, ai->ai_addrlen))
 		return fd;
-	ret = errno == EINPROGRESS ? nd_addr_finish(fd, deadline, sigfd)
-				   : -errno;
+	ret = errno == EINPROGRESS ? nd_addr_finish(fd, deadline) : -errno;
 	if (!ret)
 		return fd;
 	close(fd);
@@ -144,12 +137,12 @@ static int nd_addr_connect_one(const struct addrinfo *ai, double deadline,
 
 /*
  * For @wait seconds, but not longer, go on trying while nobody listens or the
- * way there is not up yet. 0: one attempt, as long as the kernel takes. Return: a non-blocking file descriptor or -errno.
+ * way there is not up yet. 0: one attempt, as long as the kernel takes. Return: a
+ * non-blocking file descriptor or -errno.
  */
 int nd_addr_connect(int family, const char *host, const char *port,
-		    double wait, int sigfd)
+		    double wait)
 {
-	struct pollfd pfd = { .fd = sigfd, .events = POLLIN };
 	double deadline = nd_now() + wait;
 	struct addrinfo *list, *ai;
 	char text[ND_ADDR_LEN];
@@ -161,9 +154,8 @@ int nd_addr_connect(int family, const char *host, const char *port,
 
 	for (;;) {
 		for (ai = list; ai; ai = ai->ai_next) {
-			fd = nd_addr_connect_one(ai, wait > 0 ? deadline : 0,
-						 sigfd);
-			if (fd >= 0 || fd == -EINTR)
+			fd = nd_addr_connect_one(ai, wait > 0 ? deadline : 0);
+			if (fd >= 0)
 				goto out;
 			nd_addr_text(text, ai->ai_addr, ai->ai_addrlen);
 		}
@@ -172,10 +164,7 @@ int nd_addr_connect(int family, const char *host, const char *port,
 			nd_err("cannot connect to %s: %s", text, strerror(-fd));
 			goto out;
 		}
-		if (poll(&pfd, 1, ND_RETRY_MS) > 0) {
-			fd = -EINTR;
-			goto out;
-		}
+		poll(NULL, 0, ND_RETRY_MS);
 	}
 out:
 	freeaddrinfo(list);

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "listen.h"
@@ -126,13 +127,14 @@ struct nd_listener {
 	uint64_t accepted;
 	unsigned int active;
 	bool accept_failed;
-	int sock;
+	struct nd_acceptor acceptor;
 	int sigfd;
 	int donefd;
 };
 
 /* Threads at a time; more connections wait in the backlog. */
 #define ND_MAX_ACTIVE	1024
+#define ND_OTHER_FDS	64	/* what else we may have open */
 #define ND_PROGRESS_MS	250
 #define ND_HELP_WANTED	(-1)
 
@@ -209,7 +211,7 @@ static int nd_listen_parse(struct nd_listen_opts *o, int argc, char **argv)
 				(unsigned long long)o->connections);
 	if (o->output && !strcmp(o->output, "-") && o->json)
 		return nd_usage("--output - and --json both want stdout");
-	return ND_OK;
+	return nd_parse_port(o->port, 0);
 }
 
 static void *nd_conn_thread(void *arg)
@@ -227,8 +229,8 @@ static void *nd_conn_thread(void *arg)
 	return NULL;
 }
 
-static int nd_conn_start(struct nd_listener *l, int sock,
-			 const struct sockaddr *sa, socklen_t len)
+static void nd_conn_start(struct nd_listener *l, int sock,
+			  const struct sockaddr *sa, socklen_t len)
 {
 	struct nd_conn *conn = calloc(1, sizeof(*conn));
 	int ret = ENOMEM;
@@ -241,15 +243,17 @@ static int nd_conn_start(struct nd_listener *l, int sock,
 		ret = pthread_create(&conn->thread, NULL, nd_conn_thread, conn);
 	}
 	if (ret) {
-		nd_err("thread for a connection: %s", strerror(ret));
+		nd_err("a connection is lost: no thread for it: %s",
+		       strerror(ret));
 		free(conn);
 		close(sock);
-		return ND_FAIL;
+		l->report.ret = ND_FAIL;
+		nd_acceptor_pause(&l->acceptor);
+		return;
 	}
 	conn->next = l->conns;
 	l->conns = conn;
 	l->active++;
-	return ND_OK;
 }
 
 static void nd_accept(struct nd_listener *l)
@@ -258,22 +262,17 @@ static void nd_accept(struct nd_listener *l)
 	socklen_t len = sizeof(ss);
 	int sock;
 
-	sock = accept4(l->sock, (struct sockaddr *)&ss, &len, SOCK_CLOEXEC);
+	sock = nd_acceptor_take(&l->acceptor, (struct sockaddr *)&ss, &len);
+	if (sock == -EAGAIN)
+		return;
 	if (sock < 0) {
-		/* Gone before we came, or of no concern to the others. */
-		if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
-			return;
-		nd_err("accept: %s", strerror(errno));
 		l->report.ret = ND_FAIL;
 		l->accept_failed = true;
 		return;
 	}
 	if (!l->accepted++)
 		l->report.begin = nd_now();
-	if (nd_conn_start(l, sock, (struct sockaddr *)&ss, len)) {
-		l->report.ret = ND_FAIL;
-		l->accept_failed = true;
-	}
+	nd_conn_start(l, sock, (struct sockaddr *)&ss, len);
 }
 
 static void nd_reap(struct nd_listener *l)
@@ -293,6 +292,7 @@ static void nd_reap(struct nd_listener *l)
 		*p = conn->next;
 		free(conn);
 		l->active--;
+		nd_acceptor_resume(&l->acceptor);
 	}
 }
 
@@ -331,15 +331,19 @@ static void nd_serve(struct nd_listener *l)
 	struct pollfd pfd[] = {
 		{ .fd = l->donefd, .events = POLLIN },
 		{ .fd = l->sigfd, .events = POLLIN },
-		{ .fd = l->sock, .events = POLLIN },
+		{ .fd = -1, .events = POLLIN },
 	};
+	int timeout;
 
 	while (l->active || nd_accepting(l)) {
 		/* poll() skips negative numbers. */
 		pfd[2].fd = nd_accepting(l) && l->active < ND_MAX_ACTIVE ?
-			    l->sock : -1;
+			    nd_acceptor_fd(&l->acceptor) : -1;
 		pfd[2].revents = 0;
-		if (poll(pfd, ARRAY_SIZE(pfd), tty ? ND_PROGRESS_MS : -1) < 0)
+		timeout = nd_acceptor_timeout(&l->acceptor);
+		if (tty && (timeout < 0 || timeout > ND_PROGRESS_MS))
+			timeout = ND_PROGRESS_MS;
+		if (poll(pfd, ARRAY_SIZE(pfd), timeout) < 0)
 			continue;
 		if (pfd[1].revents && nd_signalled(l->sigfd))
 			nd_stop(l);
@@ -360,7 +364,7 @@ static void nd_say_listening(const struct nd_listener *l)
 	socklen_t len = sizeof(ss);
 	char text[ND_ADDR_LEN] = "?";
 
-	if (!getsockname(l->sock, (struct sockaddr *)&ss, &len))
+	if (!getsockname(l->acceptor.sock, (struct sockaddr *)&ss, &len))
 		nd_addr_text(text, (struct sockaddr *)&ss, len);
 	nd_err("listening on %s, binding %u: %zu bytes in %u chunks of %u",
 	       text, l->binding.id, devmem_buf_size(l->binding.buf),
@@ -383,6 +387,20 @@ static int nd_listen_output(struct nd_rx_config *cfg, const char *output)
 	return ND_FAIL;
 }
 
+/* The soft limit is there for programs that use select(). */
+static void nd_listen_room(void)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) ||
+	    rl.rlim_cur >= ND_MAX_ACTIVE + ND_OTHER_FDS)
+		return;
+	rl.rlim_cur = ND_MAX_ACTIVE + ND_OTHER_FDS;
+	if (rl.rlim_cur > rl.rlim_max)
+		rl.rlim_cur = rl.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &rl);
+}
+
 static int nd_listen_setup(struct nd_listener *l,
 			   const struct nd_listen_opts *o)
 {
@@ -390,9 +408,7 @@ static int nd_listen_setup(struct nd_listener *l,
 	void *map;
 	int ret;
 
-	ret = nd_signals(&l->sigfd);
-	if (ret)
-		return ret;
+	nd_listen_room();
 	l->donefd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	cfg->stopfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (l->donefd < 0 || cfg->stopfd < 0) {
@@ -413,13 +429,16 @@ static int nd_listen_setup(struct nd_listener *l,
 		}
 		cfg->map = map;
 	}
-	l->sock = nd_addr_listen(o->family, o->host, o->port);
-	if (l->sock < 0)
+	l->acceptor.sock = nd_addr_listen(o->family, o->host, o->port);
+	if (l->acceptor.sock < 0)
 		return ND_FAIL;
-	if (fcntl(l->sock, F_SETFL, O_NONBLOCK)) {
+	if (fcntl(l->acceptor.sock, F_SETFL, O_NONBLOCK)) {
 		nd_err("O_NONBLOCK: %s", strerror(errno));
 		return ND_FAIL;
 	}
+	ret = nd_signals(&l->sigfd);
+	if (ret)
+		return ret;
 	nd_say_listening(l);
 	return ND_OK;
 }
@@ -438,7 +457,11 @@ int nd_listen(int argc, char **argv)
 		.pieces = 256,
 		.expect = ND_EXPECT_ANY,
 	};
-	struct nd_listener l = { .sock = -1, .sigfd = -1, .donefd = -1 };
+	struct nd_listener l = {
+		.acceptor.sock = -1,
+		.sigfd = -1,
+		.donefd = -1,
+	};
 	int ret;
 
 	ret = nd_listen_parse(&o, argc, argv);
@@ -468,7 +491,7 @@ int nd_listen(int argc, char **argv)
 	}
 
 	nd_binding_free(&l.binding);
-	nd_close(l.sock);
+	nd_close(l.acceptor.sock);
 	nd_close(l.donefd);
 	nd_close(l.sigfd);
 	nd_close(l.cfg.stopfd);

@@ -42,6 +42,7 @@ int main(int argc, char **argv)
 	    !strcmp(argv[1], "help"))
 		return nd_help(nd_main_help);
 
+	nd_signals_default();
 	for (i = 0; i < ARRAY_SIZE(nd_commands); i++) {
 		if (strcmp(argv[1], nd_commands[i].name))
 			continue;

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
@@ -33,11 +34,14 @@ int nd_parse_size(const char *name, const char *s, uint64_t min, uint64_t max,
 		  uint64_t *val);
 int nd_parse_uint(const char *name, const char *s, uint64_t min, uint64_t max,
 		  uint64_t *val);
+int nd_parse_octal(const char *name, const char *s, uint64_t max, uint64_t *val);
+int nd_parse_port(const char *s, uint64_t min);
 int nd_parse_pattern(const char *name, const char *s, uint64_t *seed);
+bool nd_number(const char *s, int base, uint64_t *val, char **end);
 double nd_now(void);
+void nd_signals_default(void);
 int nd_signals(int *sigfd);
 bool nd_signalled(int sigfd);
-int nd_write_all(int fd, const void *buf, size_t len);
 
 #define ND_BYTES_LEN	24
 const char *nd_bytes(char text[ND_BYTES_LEN], uint64_t bytes);
@@ -60,9 +64,37 @@ void nd_json_string(struct nd_json *j, const char *name, const char *val);
 #define ND_ADDR_LEN	(NI_MAXHOST + NI_MAXSERV + 4)
 int nd_addr_listen(int family, const char *host, const char *port);
 int nd_addr_connect(int family, const char *host, const char *port,
-		    double wait, int sigfd);
+		    double wait);
 const char *nd_addr_text(char text[ND_ADDR_LEN], const struct sockaddr *sa,
 			 socklen_t len);
+
+/* accept.c */
+struct nd_acceptor {
+	int sock;
+	double resume;		/* 0: no pause */
+	double said;		/* 0: never */
+};
+
+int nd_acceptor_fd(struct nd_acceptor *a);
+int nd_acceptor_timeout(const struct nd_acceptor *a);
+void nd_acceptor_resume(struct nd_acceptor *a);
+void nd_acceptor_pause(struct nd_acceptor *a);
+int nd_acceptor_take(struct nd_acceptor *a, struct sockaddr *sa, socklen_t *len);
+
+/* unix.c */
+#define ND_NO_GROUP	((gid_t)-1)
+
+struct nd_unix {
+	const char *path;
+	mode_t mode;
+	gid_t group;		/* ND_NO_GROUP: the process's own */
+	int sock;
+	struct stat st;		/* of @sock's place in the file system */
+};
+
+int nd_unix_connect(const char *path, int flags);
+int nd_unix_listen(struct nd_unix *u);
+void nd_unix_close(struct nd_unix *u);
 
 /* binding.c: a binding of our own, or one that another process holds */
 enum {

@@ -6,11 +6,14 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <pattern.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "ncdevmem.h"
 
@@ -30,6 +33,7 @@ struct nd_work {
 	struct nd_held *held;
 	unsigned int held_first;
 	unsigned int held_nr;
+	bool to_file;		/* the output is one: it never keeps us waiting */
 	uint64_t pos;		/* in the stream */
 };
 
@@ -57,14 +61,34 @@ static int nd_verify(struct nd_work *w, const void *data, uint64_t pos,
 	return nd_rx_fail(w->rx, ND_MISMATCH);
 }
 
-static int nd_output(struct nd_work *w, const void *data, uint32_t size)
+/* Does not wait for who does not read any more once we are told to stop. */
+static int nd_output(struct nd_work *w, const char *data, uint32_t size)
 {
-	int ret = nd_write_all(w->rx->cfg->output, data, size);
+	struct pollfd pfd[] = {
+		{ .fd = w->rx->cfg->output, .events = POLLOUT },
+		{ .fd = w->rx->cfg->stopfd, .events = POLLIN },
+	};
+	ssize_t n;
 
-	if (!ret)
-		return 0;
-	nd_err("--output: %s", strerror(-ret));
-	return nd_rx_fail(w->rx, ND_FAIL);
+	while (size) {
+		if (poll(pfd, ARRAY_SIZE(pfd), -1) < 0)
+			continue;
+		if (!pfd[0].revents) {
+			w->rx->interrupted = true;
+			return -1;
+		}
+		/* What poll() promises of a pipe is room for that much. */
+		n = write(pfd[0].fd, data, w->to_file || size < PIPE_BUF ?
+					   size : PIPE_BUF);
+		if (n >= 0) {
+			data += n;
+			size -= (uint32_t)n;
+		} else if (errno != EAGAIN && errno != EINTR) {
+			nd_err("--output: %s", strerror(errno));
+			return nd_rx_fail(w->rx, ND_FAIL);
+		}
+	}
+	return 0;
 }
 
 static int nd_release(struct nd_work *w, uint32_t token)
@@ -172,7 +196,8 @@ static int nd_piece(struct nd_work *w, const struct devmem_piece *piece)
 	if (!ret && cfg->verify && w->rx->ret == ND_OK)
 		ret = nd_verify(w, data, w->pos, piece->size,
 				placed ? "in the dma-buf" : "in host memory");
-	if (!ret && cfg->output >= 0 && w->rx->ret == ND_OK)
+	if (!ret && cfg->output >= 0 && w->rx->ret == ND_OK &&
+	    !w->rx->interrupted)
 		ret = nd_output(w, data, piece->size);
 
 	/* After an error too: what was given out must go back. */
@@ -304,7 +329,9 @@ static int nd_attach(struct nd_work *w)
 static int nd_setup(struct nd_work *w)
 {
 	const struct nd_rx_config *cfg = w->rx->cfg;
+	struct stat st;
 
+	w->to_file = !fstat(cfg->output, &st) && S_ISREG(st.st_mode);
 	if (devmem_msg_alloc(&w->msg, cfg->read_size, cfg->pieces, 0) ||
 	    devmem_tokens_alloc(&w->tokens, w->rx->sock, 0)) {
 		nd_err("%s", devmem_error());

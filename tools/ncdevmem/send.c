@@ -154,7 +154,7 @@ static int nd_send_parse(struct nd_send_opts *o, int argc, char **argv)
 	o->port = argv[optind + 1];
 	if (o->input && o->pattern_given)
 		return nd_usage("--input and --pattern exclude each other");
-	return ND_OK;
+	return nd_parse_port(o->port, 1);
 }
 
 static void nd_send_progress(struct nd_sender *s)
@@ -296,11 +296,8 @@ static int nd_send_all(struct nd_sender *s)
 static int nd_send_setup(struct nd_sender *s)
 {
 	const struct nd_send_opts *o = s->o;
-	int on = 1, ret;
+	int on = 1;
 
-	ret = nd_signals(&s->sigfd);
-	if (ret)
-		return ret;
 	if (o->input) {
 		s->input = !strcmp(o->input, "-") ? STDIN_FILENO :
 			   open(o->input, O_RDONLY | O_CLOEXEC);
@@ -317,8 +314,7 @@ static int nd_send_setup(struct nd_sender *s)
 		return ND_FAIL;
 	}
 
-	s->sock = nd_addr_connect(o->family, o->host, o->port, (double)o->wait,
-				  s->sigfd);
+	s->sock = nd_addr_connect(o->family, o->host, o->port, (double)o->wait);
 	if (s->sock < 0)
 		return ND_FAIL;
 	if (o->nodelay && setsockopt(s->sock, IPPROTO_TCP, TCP_NODELAY, &on,
@@ -326,7 +322,7 @@ static int nd_send_setup(struct nd_sender *s)
 		nd_err("TCP_NODELAY: %s", strerror(errno));
 		return ND_FAIL;
 	}
-	return ND_OK;
+	return nd_signals(&s->sigfd);
 }
 
 static int nd_send_report(const struct nd_sender *s, int ret)

@@ -7,10 +7,8 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <net/if.h>
-#include <poll.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "ncdevmem.h"
 
@@ -338,38 +336,25 @@ static void nd_show_event(const struct devmem_event *ev, bool json)
 
 static int nd_show_watch(struct devmem_nl *nl, const struct nd_show_opts *o)
 {
-	struct pollfd pfd[2] = { { .events = POLLIN }, { .events = POLLIN } };
 	struct devmem_event ev;
 	int ret;
 
-	if (nd_signals(&pfd[0].fd))
-		return -EIO;
 	ret = devmem_nl_subscribe(nl, 0);
 	if (ret)
-		goto out;
-	pfd[1].fd = devmem_nl_event_fd(nl);
-
+		return ret;
 	for (;;) {
-		if (poll(pfd, ARRAY_SIZE(pfd), -1) < 0)
+		ret = devmem_nl_event(nl, &ev, -1, 0);
+		if (ret == -EINTR)
 			continue;
-		if (pfd[0].revents && nd_signalled(pfd[0].fd))
-			break;
-		ret = devmem_nl_event(nl, &ev, 0, 0);
-		if (ret == -ENOBUFS)
-			nd_err("notifications were lost");
-		else if (ret && ret != -ETIMEDOUT)
-			goto out;
-		if (ret || (o->ifindex && ev.info.ifindex != o->ifindex) ||
+		if (ret)
+			return ret;
+		if ((o->ifindex && ev.info.ifindex != o->ifindex) ||
 		    (o->id && ev.info.id != o->id))
 			continue;
 		nd_show_event(&ev, o->json);
 		if (fflush(stdout))
-			break;
+			return 0;
 	}
-	ret = 0;
-out:
-	close(pfd[0].fd);
-	return ret;
 }
 
 int nd_show(int argc, char **argv)

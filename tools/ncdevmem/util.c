@@ -6,13 +6,11 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
+#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -52,19 +50,34 @@ int nd_help(const char *text)
 	return fputs(text, stdout) == EOF || fflush(stdout) ? ND_FAIL : ND_OK;
 }
 
-static int nd_parse(const char *name, const char *s, uint64_t min,
+/*
+ * Digits, and nothing before them: strtoull() takes blanks and signs, and makes
+ * a large number of a negative one. What is too large becomes UINT64_MAX with
+ * errno ERANGE; errno is 0 otherwise.
+ */
+bool nd_number(const char *s, int base, uint64_t *val, char **end)
+{
+	errno = 0;
+	if (!isdigit((unsigned char)*s))
+		return false;
+	*val = strtoull(s, end, base);
+	return *end != s;
+}
+
+static int nd_parse(const char *name, const char *s, int base, uint64_t min,
 		    uint64_t max, bool suffix, uint64_t *val)
 {
 	static const char units[] = "KMGT";
 	unsigned int shift = 0;
 	const char *unit;
+	bool huge;
 	uint64_t v;
 	char *end;
 
-	errno = 0;
-	v = strtoull(s, &end, 0);
-	if (end == s || s[strspn(s, " \t\n")] == '-' || errno)
-		return nd_usage("%s '%s': not a number", name, s);
+	if (!nd_number(s, base, &v, &end))
+		return nd_usage("%s '%s': not %s number", name, s,
+				base == 8 ? "an octal" : "a");
+	huge = errno == ERANGE;
 	if (suffix && *end) {
 		unit = strchr(units, toupper((unsigned char)*end));
 		if (unit) {
@@ -75,8 +88,10 @@ static int nd_parse(const char *name, const char *s, uint64_t min,
 	if (*end)
 		return nd_usage("%s '%s': '%s' behind the number%s", name, s,
 				end, suffix ? ", only K, M, G or T may be" : "");
-	if (v > UINT64_MAX >> shift || v << shift > max || v << shift < min)
-		return nd_usage("%s '%s': not between %" PRIu64 " and %" PRIu64,
+	if (huge || v > UINT64_MAX >> shift || v << shift > max ||
+	    v << shift < min)
+		return nd_usage(base == 8 ? "%s '%s': not between %" PRIo64 " and %" PRIo64
+					  : "%s '%s': not between %" PRIu64 " and %" PRIu64,
 				name, s, min, max);
 	*val = v << shift;
 	return ND_OK;
@@ -85,13 +100,32 @@ static int nd_parse(const char *name, const char *s, uint64_t min,
 int nd_parse_size(const char *name, const char *s, uint64_t min, uint64_t max,
 		  uint64_t *val)
 {
-	return nd_parse(name, s, min, max, true, val);
+	return nd_parse(name, s, 0, min, max, true, val);
 }
 
 int nd_parse_uint(const char *name, const char *s, uint64_t min, uint64_t max,
 		  uint64_t *val)
 {
-	return nd_parse(name, s, min, max, false, val);
+	return nd_parse(name, s, 0, min, max, false, val);
+}
+
+int nd_parse_octal(const char *name, const char *s, uint64_t max, uint64_t *val)
+{
+	return nd_parse(name, s, 8, 0, max, false, val);
+}
+
+/* The name of a service has a letter in it; what it means getaddrinfo() knows,
+ * which makes a port of any number, too.
+ */
+int nd_parse_port(const char *s, uint64_t min)
+{
+	uint64_t port;
+	const char *p;
+
+	for (p = s; *p; p++)
+		if (isalpha((unsigned char)*p))
+			return ND_OK;
+	return nd_parse("port", s, 10, min, UINT16_MAX, false, &port);
 }
 
 /* "pattern" or "pattern:SEED" */
@@ -117,61 +151,67 @@ double nd_now(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
-/* SIGINT, SIGTERM and SIGHUP become readable on @sigfd, in every thread. */
-int nd_signals(int *sigfd)
+static const int nd_caught[] = { SIGINT, SIGTERM, SIGHUP };
+static int nd_signal_fd;
+
+/* A shell without job control ignores SIGINT for what it runs in the background.
+ * Who sends it means it.
+ */
+void nd_signals_default(void)
 {
-	sigset_t set;
+	signal(SIGINT, SIG_DFL);
+	signal(SIGTERM, SIG_DFL);
+}
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
+/* The next one ends the process at once, should the orderly end get stuck, e.g.
+ * in a pipe that nobody reads.
+ */
+static void nd_on_signal(int sig)
+{
+	int err = errno;
+	uint64_t one = 1;
+	unsigned int i;
 
-	*sigfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (*sigfd >= 0)
-		return ND_OK;
-	nd_err("signalfd: %s", strerror(errno));
-	return ND_FAIL;
+	(void)sig;
+	for (i = 0; i < ARRAY_SIZE(nd_caught); i++)
+		signal(nd_caught[i], SIG_DFL);
+	if (write(nd_signal_fd, &one, sizeof(one)) < 0)
+		_exit(ND_FAIL);
+	errno = err;
 }
 
 /*
- * Has a signal arrived? The next one ends the process at once, should the
- * orderly end get stuck, e.g. in a pipe that nobody reads.
+ * From here on the first SIGINT, SIGTERM or SIGHUP becomes readable on @sigfd,
+ * and ends system calls that wait. Until then they end the process, wherever it
+ * waits: call this when there is something to put in order. SIGHUP stays ignored
+ * under nohup(1).
  */
-bool nd_signalled(int sigfd)
+int nd_signals(int *sigfd)
 {
-	struct signalfd_siginfo info;
-	sigset_t set;
+	struct sigaction act = { .sa_handler = nd_on_signal }, old;
+	unsigned int i;
 
-	if (read(sigfd, &info, sizeof(info)) != sizeof(info))
-		return false;
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-	return true;
+	*sigfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (*sigfd < 0) {
+		nd_err("eventfd: %s", strerror(errno));
+		return ND_FAIL;
+	}
+	nd_signal_fd = *sigfd;
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&act.sa_mask);
+	for (i = 0; i < ARRAY_SIZE(nd_caught); i++)
+		if (!sigaction(nd_caught[i], NULL, &old) &&
+		    old.sa_handler != SIG_IGN)
+			sigaction(nd_caught[i], &act, NULL);
+	return ND_OK;
 }
 
-int nd_write_all(int fd, const void *buf, size_t len)
+/* Has a signal arrived? Says so once. */
+bool nd_signalled(int sigfd)
 {
-	struct pollfd pfd = { .fd = fd, .events = POLLOUT };
-	const char *p = buf;
-	ssize_t n;
+	uint64_t count;
 
-	while (len) {
-		n = write(fd, p, len);
-		if (n >= 0) {
-			p += n;
-			len -= (size_t)n;
-		} else if (errno == EAGAIN) {
-			poll(&pfd, 1, -1);
-		} else if (errno != EINTR) {
-			return -errno;
-		}
-	}
-	return 0;
+	return read(sigfd, &count, sizeof(count)) == sizeof(count);
 }
 
 const char *nd_bytes(char text[ND_BYTES_LEN], uint64_t bytes)
