@@ -68,6 +68,21 @@ static void numbers_that_wrap(void)
 	refused("port '+5201': not a number", "listen --dev nsd0 +5201");
 	refused("port '70737': not between 1 and 65535", "send 10.9.0.1 70737");
 	refused("port '0': not between 1 and 65535", "send 10.9.0.1 0");
+	refused("--queues '4294967296': more than 4294967295",
+		"listen --dev nsd0 --queues 4294967296 5201");
+	refused("--queues '18446744073709551617': more than",
+		"listen --dev nsd0 --queues 18446744073709551617 5201");
+	refused("--queues '-18446744073709551615-1': must be",
+		"bind --dev nsd0 --queues -18446744073709551615-1");
+	refused("--queues '0,+1': must be", "bind --dev nsd0 --queues 0,+1");
+	refused("--mode '-18446744073709551615': not an octal number",
+		"bind --dev nsd0 --socket /tmp/nd --mode -18446744073709551615");
+	refused("--mode '1000': not between 0 and 777",
+		"bind --dev nsd0 --socket /tmp/nd --mode 1000");
+	refused("--group '4294967296': not between 0 and 4294967294",
+		"bind --dev nsd0 --socket /tmp/nd --group 4294967296");
+	refused("--group 'nobody-has-this': there is no such group",
+		"bind --dev nsd0 --socket /tmp/nd --group nobody-has-this");
 	refused("--size '17592186044416M': not between",
 		"listen --dev nsd0 --size 17592186044416M 5201");
 	refused("--connections '18446744073709551616': not between",

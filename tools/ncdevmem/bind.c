@@ -5,12 +5,9 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <grp.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "ncdevmem.h"
@@ -28,19 +25,25 @@ static const char nd_bind_help[] =
 "  --chunk SIZE       power of two, 4K to 2M (default: the kernel's choice)\n"
 "  --socket PATH      UNIX socket that hands the dma-buf and the binding's id\n"
 "                     to whoever connects, as 'ncdevmem listen --binding PATH'\n"
-"  --mode OCTAL       permissions of PATH (default 0600): who may connect may\n"
-"                     receive into the buffer, and read all of it\n"
+"  --group GROUP      group of PATH, by name or number (default: our own)\n"
+"  --mode OCTAL       permissions of PATH (default 0600, with --group 0660)\n"
 "  --json             describe the binding as one JSON object, at the start\n"
 "  -h, --help         this text\n"
+"\n"
+"Who may connect to PATH may receive into the buffer, and read and change all\n"
+"of it, also what others receive there: the kernel has no weaker right to a\n"
+"dma-buf. Let in only those who trust each other; give others a binding of\n"
+"their own.\n"
 "\n"
 "The first line on stdout is the binding's id. Exit status: 0 ended by a\n"
 "signal, 1 failure, 2 usage.\n"
 "\n"
 "Example:\n"
-"  ncdevmem bind --dev nsd0 --queues 0-3 --socket /run/nd.sock --mode 0660\n";
+"  ncdevmem bind --dev nsd0 --queues 0-3 --socket /run/nd.sock --group nd\n";
 
 enum {
 	ND_OPT_SOCKET = ND_OPT_PRIVATE,
+	ND_OPT_GROUP,
 	ND_OPT_MODE,
 	ND_OPT_JSON,
 };
@@ -52,6 +55,7 @@ static const struct option nd_bind_long[] = {
 	{ "size",	required_argument, NULL, ND_OPT_SIZE },
 	{ "chunk",	required_argument, NULL, ND_OPT_CHUNK },
 	{ "socket",	required_argument, NULL, ND_OPT_SOCKET },
+	{ "group",	required_argument, NULL, ND_OPT_GROUP },
 	{ "mode",	required_argument, NULL, ND_OPT_MODE },
 	{ "json",	no_argument, NULL, ND_OPT_JSON },
 	{ "help",	no_argument, NULL, 'h' },
@@ -61,30 +65,49 @@ static const struct option nd_bind_long[] = {
 struct nd_bind_opts {
 	struct nd_binding_opts bind;
 	const char *socket;
-	mode_t mode;
+	gid_t group;
+	uint64_t mode;
+	bool mode_given;
 	bool json;
 };
 
 #define ND_HELP_WANTED	(-1)
 
-static int nd_bind_option(struct nd_bind_opts *o, int opt, const char *arg)
+/* A name, or a number. */
+static int nd_bind_group(struct nd_bind_opts *o, const char *arg)
 {
-	unsigned long mode;
+	const struct group *group;
+	uint64_t gid;
 	char *end;
 
+	errno = 0;
+	group = getgrnam(arg);
+	if (group) {
+		o->group = group->gr_gid;
+		return ND_OK;
+	}
+	if (!nd_number(arg, 10, &gid, &end) || *end)
+		return nd_usage("--group '%s': there is no such group", arg);
+	if (gid >= ND_NO_GROUP)
+		return nd_usage("--group '%s': not between 0 and %u", arg,
+				ND_NO_GROUP - 1);
+	o->group = (gid_t)gid;
+	return ND_OK;
+}
+
+static int nd_bind_option(struct nd_bind_opts *o, int opt, const char *arg)
+{
 	switch (opt) {
 	case 'h':
 		return ND_HELP_WANTED;
 	case ND_OPT_SOCKET:
 		o->socket = arg;
 		return ND_OK;
+	case ND_OPT_GROUP:
+		return nd_bind_group(o, arg);
 	case ND_OPT_MODE:
-		mode = strtoul(arg, &end, 8);
-		if (end == arg || *end || mode > 0777)
-			return nd_usage("--mode '%s': must be octal, up to 0777",
-					arg);
-		o->mode = (mode_t)mode;
-		return ND_OK;
+		o->mode_given = true;
+		return nd_parse_octal("--mode", arg, 0777, &o->mode);
 	case ND_OPT_JSON:
 		o->json = true;
 		return ND_OK;
@@ -112,62 +135,11 @@ static int nd_bind_parse(struct nd_bind_opts *o, int argc, char **argv)
 				argv[optind]);
 	if (!o->bind.dev)
 		return nd_usage("--dev IFNAME is needed");
+	if (!o->socket && (o->mode_given || o->group != ND_NO_GROUP))
+		return nd_usage("--group and --mode need --socket");
+	if (!o->mode_given)
+		o->mode = o->group == ND_NO_GROUP ? 0600 : 0660;
 	return ND_OK;
-}
-
-/* A socket that nobody listens on is what a killed predecessor left. */
-static void nd_unlink_stale(const struct sockaddr_un *sun)
-{
-	struct stat st;
-	int fd;
-
-	if (lstat(sun->sun_path, &st) || !S_ISSOCK(st.st_mode))
-		return;
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return;
-	if (connect(fd, (const struct sockaddr *)sun, sizeof(*sun)) &&
-	    errno == ECONNREFUSED)
-		unlink(sun->sun_path);
-	close(fd);
-}
-
-static int nd_bind_socket(const char *path, mode_t mode)
-{
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	mode_t old;
-	int fd, ret;
-
-	if (strlen(path) >= sizeof(sun.sun_path)) {
-		nd_err("--socket %s: path longer than %zu", path,
-		       sizeof(sun.sun_path) - 1);
-		return -1;
-	}
-	strcpy(sun.sun_path, path);
-
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0) {
-		nd_err("--socket %s: %s", path, strerror(errno));
-		return -1;
-	}
-	nd_unlink_stale(&sun);
-
-	/* Never wider than asked for, not even for a moment. */
-	old = umask(0777 & ~mode);
-	ret = bind(fd, (struct sockaddr *)&sun, sizeof(sun));
-	umask(old);
-	if (ret) {
-		nd_err("--socket %s: %s", path, strerror(errno));
-		close(fd);
-		return -1;
-	}
-	if (listen(fd, 128)) {
-		nd_err("--socket %s: %s", path, strerror(errno));
-		unlink(path);
-		close(fd);
-		return -1;
-	}
-	return fd;
 }
 
 static int nd_bind_say(const struct nd_binding *b, bool json)
@@ -188,53 +160,65 @@ static int nd_bind_say(const struct nd_binding *b, bool json)
 	return ND_FAIL;
 }
 
-static void nd_bind_hand_out(const struct nd_binding *b, int sock)
+static void nd_bind_hand_out(const struct nd_binding *b, int conn)
 {
-	int conn, ret;
+	int ret = nd_binding_hand_out(b, conn);
 
-	conn = accept(sock, NULL, NULL);
-	if (conn < 0)
-		return;
-	ret = nd_binding_hand_out(b, conn);
 	/* Somebody who only looks whether we are here goes at once. */
 	if (ret && ret != -EPIPE && ret != -ECONNRESET)
 		nd_err("handing out the dma-buf: %s", strerror(-ret));
 	close(conn);
 }
 
+/* Return: is the binding no more? */
+static bool nd_bind_event(const struct nd_binding *b,
+			  const struct devmem_event *ev)
+{
+	if (ev->info.id != b->id)
+		return false;
+	if (ev->cmd == NETDEV_DEVMEM_CMD_PRESSURE_NTF)
+		nd_err("binding %u: %u of %u chunks free", b->id,
+		       ev->info.chunks_free, ev->info.chunks);
+	if (ev->cmd != NETDEV_DEVMEM_CMD_UNBIND_NTF)
+		return false;
+	nd_err("binding %u: %s", b->id, devmem_state_name(ev->info.state));
+	return ev->info.state == NETDEV_DEVMEM_STATE_CLOSING;
+}
+
 /* Until a signal, or until the binding is no more. */
 static int nd_bind_serve(const struct nd_binding *b, int sock, int sigfd)
 {
+	struct nd_acceptor acceptor = { .sock = sock };	/* may be -1 */
 	struct devmem_event ev;
 	struct pollfd pfd[] = {
 		{ .fd = sigfd, .events = POLLIN },
-		{ .fd = sock, .events = POLLIN },	/* may be -1 */
+		{ .fd = devmem_nl_event_fd(b->nl), .events = POLLIN },
 		{ .fd = -1, .events = POLLIN },
 	};
-
-	if (devmem_nl_subscribe(b->nl, 0)) {
-		nd_err("%s", devmem_error());
-		return ND_FAIL;
-	}
-	pfd[2].fd = devmem_nl_event_fd(b->nl);
+	int ret;
 
 	for (;;) {
-		if (poll(pfd, ARRAY_SIZE(pfd), -1) < 0)
+		pfd[2].fd = nd_acceptor_fd(&acceptor);
+		pfd[2].revents = 0;
+		if (poll(pfd, ARRAY_SIZE(pfd),
+			 nd_acceptor_timeout(&acceptor)) < 0)
 			continue;
 		if (pfd[0].revents && nd_signalled(sigfd))
 			return ND_OK;
-		if (pfd[1].revents)
-			nd_bind_hand_out(b, sock);
-		if (!pfd[2].revents || devmem_nl_event(b->nl, &ev, 0, 0) ||
-		    ev.info.id != b->id)
-			continue;
-		if (ev.cmd == NETDEV_DEVMEM_CMD_PRESSURE_NTF) {
-			nd_err("binding %u: %u of %u chunks free", b->id,
-			       ev.info.chunks_free, ev.info.chunks);
-		} else if (ev.cmd == NETDEV_DEVMEM_CMD_UNBIND_NTF) {
-			nd_err("binding %u: %s", b->id,
-			       devmem_state_name(ev.info.state));
-			if (ev.info.state == NETDEV_DEVMEM_STATE_CLOSING)
+		if (pfd[1].revents) {
+			ret = devmem_nl_event(b->nl, &ev, 0, 0);
+			if (!ret && nd_bind_event(b, &ev))
+				return ND_FAIL;
+			if (ret && ret != -ETIMEDOUT && ret != -EINTR) {
+				nd_err("%s", devmem_error());
+				return ND_FAIL;
+			}
+		}
+		if (pfd[2].revents) {
+			ret = nd_acceptor_take(&acceptor, NULL, NULL);
+			if (ret >= 0)
+				nd_bind_hand_out(b, ret);
+			else if (ret != -EAGAIN)
 				return ND_FAIL;
 		}
 	}
@@ -242,9 +226,10 @@ static int nd_bind_serve(const struct nd_binding *b, int sock, int sigfd)
 
 int nd_bind(int argc, char **argv)
 {
-	struct nd_bind_opts o = { .mode = 0600 };
-	int sigfd = -1, sock = -1, ret;
+	struct nd_bind_opts o = { .group = ND_NO_GROUP };
+	struct nd_unix sock = { .sock = -1 };
 	struct nd_binding b = { .nl = NULL };
+	int sigfd = -1, ret;
 
 	ret = nd_bind_parse(&o, argc, argv);
 	if (ret == ND_HELP_WANTED)
@@ -252,30 +237,32 @@ int nd_bind(int argc, char **argv)
 	if (ret)
 		return ret;
 
-	ret = nd_signals(&sigfd);
-	if (ret)
-		return ret;
 	ret = nd_binding_make(&b, &o.bind);
 	if (ret)
-		goto out_signals;
+		return ret;
+	ret = nd_signals(&sigfd);
+	if (ret)
+		goto out;
+	if (devmem_nl_subscribe(b.nl, 0)) {
+		nd_err("%s", devmem_error());
+		ret = ND_FAIL;
+		goto out;
+	}
 	if (o.socket) {
-		sock = nd_bind_socket(o.socket, o.mode);
-		if (sock < 0) {
-			ret = ND_FAIL;
-			goto out_binding;
-		}
+		sock.path = o.socket;
+		sock.mode = (mode_t)o.mode;
+		sock.group = o.group;
+		ret = nd_unix_listen(&sock);
+		if (ret)
+			goto out;
 	}
 	ret = nd_bind_say(&b, o.json);
 	if (!ret)
-		ret = nd_bind_serve(&b, sock, sigfd);
-
-	if (sock >= 0) {
-		unlink(o.socket);
-		close(sock);
-	}
-out_binding:
+		ret = nd_bind_serve(&b, sock.sock, sigfd);
+	nd_unix_close(&sock);
+out:
 	nd_binding_free(&b);
-out_signals:
-	close(sigfd);
+	if (sigfd >= 0)
+		close(sigfd);
 	return ret;
 }

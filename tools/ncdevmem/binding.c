@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "ncdevmem.h"
@@ -37,6 +36,12 @@ void nd_binding_defaults(struct nd_binding_opts *opts)
 	opts->nr_queues = 1;	/* queue 0 */
 }
 
+static int nd_queues_usage(const char *arg)
+{
+	return nd_usage("--queues '%s': must be numbers and ranges, as 0,2,4-7",
+			arg);
+}
+
 /* Numbers and ranges: 0,2,4-7. Whether they make sense is for the kernel. */
 static int nd_parse_queues(struct nd_binding_opts *opts, const char *arg)
 {
@@ -46,16 +51,16 @@ static int nd_parse_queues(struct nd_binding_opts *opts, const char *arg)
 	char *end;
 
 	do {
-		from = strtoul(p, &end, 10);
+		if (!nd_number(p, 10, &from, &end))
+			return nd_queues_usage(arg);
 		to = from;
-		if (end != p && *end == '-') {
-			p = end + 1;
-			to = strtoul(p, &end, 10);
-		}
-		if (end == p || (*end && *end != ',') || to < from ||
-		    to > UINT32_MAX || *p == '-' || *p == '+')
-			return nd_usage("--queues '%s': must be numbers and ranges, as 0,2,4-7",
-					arg);
+		if (*end == '-' && !nd_number(end + 1, 10, &to, &end))
+			return nd_queues_usage(arg);
+		if ((*end && *end != ',') || to < from)
+			return nd_queues_usage(arg);
+		if (to > UINT32_MAX)
+			return nd_usage("--queues '%s': more than %u", arg,
+					UINT32_MAX);
 		for (; from <= to; from++) {
 			if (nr == ARRAY_SIZE(opts->queues))
 				return nd_usage("--queues '%s': more than %zu queues",
@@ -189,24 +194,16 @@ static int nd_take(int conn, struct nd_hand_out *say, int *fd)
 
 int nd_binding_fetch(struct nd_binding *b, const char *path)
 {
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	struct nd_hand_out say = { .magic = 0 };
 	int conn, fd = -1, ret;
 
 	memset(b, 0, sizeof(*b));
-	if (strlen(path) >= sizeof(sun.sun_path)) {
-		nd_err("--binding %s: path longer than %zu", path,
-		       sizeof(sun.sun_path) - 1);
+	conn = nd_unix_connect(path, 0);
+	if (conn < 0) {
+		nd_err("--binding %s: %s%s", path, strerror(-conn),
+		       conn == -ENOENT || conn == -ECONNREFUSED ?
+		       "; is 'ncdevmem bind --socket' running there?" : "");
 		return ND_FAIL;
-	}
-	strcpy(sun.sun_path, path);
-
-	conn = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	if (conn < 0 || connect(conn, (struct sockaddr *)&sun, sizeof(sun))) {
-		nd_err("--binding %s: %s; is 'ncdevmem bind --socket %s' running?",
-		       path, strerror(errno), path);
-		ret = ND_FAIL;
-		goto out;
 	}
 
 	ret = nd_take(conn, &say, &fd);
@@ -235,8 +232,7 @@ int nd_binding_fetch(struct nd_binding *b, const char *path)
 out:
 	if (fd >= 0)
 		close(fd);
-	if (conn >= 0)
-		close(conn);
+	close(conn);
 	return ret;
 }
 
