@@ -20,6 +20,7 @@
 #define BUFFER		(16U << 20)
 #define STREAM		(10U << 20)	/* more than two calls' worth of tokens */
 #define MAX_TOKENS	8192
+#define CONNECTIONS	40
 #define RANGES		DEVMEM_MAX_DONTNEED_RANGES
 #define TOKENS		DEVMEM_MAX_DONTNEED_TOKENS
 
@@ -527,6 +528,42 @@ static void lost_pressure(void)
 	devmem_nl_close(nl);
 }
 
+/* ---- sockets ----------------------------------------------------------- */
+
+/* The kernel has one errno for a connection of another device and for one that
+ * has no route while a link is down. It asks for the route only if the connection
+ * knows no way in yet: that of who connects may have got lost on its way.
+ */
+static void link_down_for_a_moment(void)
+{
+	const struct conn_opts opts = { .family = AF_INET, .reverse = true };
+	static struct conn conns[CONNECTIONS];
+	unsigned int i, refused = 0;
+	int tos = 8, ret;
+
+	bind_one(&b, 0);
+	for (i = 0; i < CONNECTIONS; i++) {
+		connect_with(&conns[i], &opts);
+		must(setsockopt(conns[i].rx, IPPROTO_IP, IP_TOS, &tos, sizeof(tos)));
+	}
+	must_cmd("ip link set nsd0 down");
+	for (i = 0; i < CONNECTIONS; i++) {
+		ret = devmem_attach(conns[i].rx, b.res.id, devmem_buf_fd(b.buf), 0);
+		if (!ret)
+			continue;
+		check_eq(ret, -ENETUNREACH);
+		error_says("is a link down?");
+		c = conns[i];
+		refused++;
+	}
+	must_cmd("ip link set nsd0 up");
+	must_cmd("ip addr add %s/64 dev nsd0 nodad", ADDR6(RECEIVER));
+	env_ready();
+	if (!refused)
+		skip("all %u knew their way in", CONNECTIONS);
+	check_eq(devmem_attach(c.rx, b.res.id, devmem_buf_fd(b.buf), 0), 0);
+}
+
 static void setup(void)
 {
 	env_setup(QUEUES);
@@ -544,6 +581,7 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(all_bindings),
 	KTAP_CASE(lost_notifications),
 	KTAP_CASE(lost_pressure),
+	KTAP_CASE(link_down_for_a_moment),
 };
 
 int main(int argc, char **argv)

@@ -29,7 +29,7 @@ static const char *devmem_attach_text(int err)
 	case ENETUNREACH:
 		return "the connection does not arrive through the binding's device";
 	case ENETDOWN:
-		return "the binding's device is down";
+		return "the binding's device is down, and nothing has come through it yet";
 	case ENOSPC:
 		return "the device has no flow rule left";
 	case EDQUOT:
