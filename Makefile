@@ -145,6 +145,7 @@ help: ## this list
 		'KDIR=DIR' 'kernel headers for make, install, selftest' \
 		'KERNEL=SERIES' 'kernel of the virtual machine: 6.12 (default); 6.12-deb13: of Debian 13;' \
 		'' '7.3 or 7: newest 7.3.x or 7.x of its backports; or a directory with one' \
+		'JOBS=NUMBER' 'how many virtual machines run self-tests at a time: one for each CPU' \
 		'PROFILE=1' 'make bench: functions, too' \
 		'STRESS=SECONDS' 'how long the stress test runs; SEED=NUMBER to have it do the same again' \
 		'V=1' 'show the commands'
@@ -162,7 +163,7 @@ uml-kernel: setup-build
 
 setup-build:
 	$(Q)scripts/setup build
-	@mkdir -p build
+	@umask a+rx; mkdir -p build
 setup-vm:
 	$(Q)scripts/setup vm
 vm-kernel: setup-vm

@@ -2,6 +2,7 @@
 """Starts a guest and yields the lines that it reports. Knows QEMU; knows
 nothing of what the lines mean but the two that frame them."""
 
+import functools
 import os
 import re
 import selectors
@@ -14,6 +15,11 @@ PROBE = os.path.join(TOP, "build/vm/kvm")
 SLOW = int(os.environ.get("SLOW", "1"))
 BOOT_TIMEOUT = 180 * SLOW
 BOOT_TRIES = 3
+MEMORY = 2048       # MiB
+
+# Who breaks out of a guest is nobody, and can start nothing.
+NOBODY = 65534
+SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 
 # Under TCG rep movsb makes guest copies three times slower, and cmpxchg16b has
 # been seen to go wrong.
@@ -36,42 +42,87 @@ class Died(Exception):
     """The guest is gone, or silent for too long, without its last word."""
 
 
+@functools.lru_cache(maxsize=None)
+def sandbox():
+    """What QEMU is told of it: nothing if it was built without."""
+    words = ["-sandbox", SANDBOX]
+    asked = subprocess.run([QEMU, *words, "-version"], capture_output=True, check=False)
+    return [] if asked.returncode else words
+
+
+def confine(command, accel):
+    """It must not outlive this program, however that ends, and never be root."""
+    how = ["setpriv", "--pdeathsig", "KILL", "--no-new-privs"]
+    if not os.geteuid():
+        groups = ["--clear-groups"]
+        if accel == "kvm" and os.path.exists("/dev/kvm") and (group := os.stat("/dev/kvm").st_gid):
+            groups = [f"--groups={group}"]
+        how += [f"--reuid={NOBODY}", f"--regid={NOBODY}", *groups, "--inh-caps=-all"]
+    return [*how, *command]
+
+
+def folder_for_guests(path):
+    """Makes a folder that they may write to."""
+    os.mkdir(path)
+    if not os.geteuid():
+        os.chown(path, NOBODY, NOBODY)
+
+
 class Guest:
-    def __init__(self, kernel, initramfs, work, accel, extra=(), memory=2048):
-        self.console_path = os.path.join(work, "console.log")
-        self.work = work
-        self.stderr = open(os.path.join(work, "host.log"), "wb")
-        if accel == "uml":
-            command = self.uml(kernel, initramfs, memory)
-        else:
-            command = self.qemu(kernel, initramfs, accel, memory) + list(extra)
-        # It must not outlive this program, however that ends.
-        command = ["setpriv", "--pdeathsig", "KILL", *command]
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.PIPE, stderr=self.stderr)
+    """It runs in `folder` and names all files from there: those above may be closed
+    to its user."""
+
+    def __init__(self, kernel, initramfs, folder, accel, extra=()):
+        self.folder = folder
+        self.accel = accel
+        self.stderr = open(os.path.join(folder, "host.log"), "wb")
+        start = self.uml if accel == "uml" else self.qemu
+        command = start(self.near(kernel), self.near(initramfs), accel) + list(extra)
+        self.process = subprocess.Popen(confine(command, accel), cwd=folder,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=self.stderr)
         self.selector = selectors.DefaultSelector()
         self.selector.register(self.process.stdout, selectors.EVENT_READ)
         self.pending = b""
         self.status = None      # the plan's exit status, once it is known
 
-    def qemu(self, kernel, initramfs, accel, memory):
-        return [QEMU, *ACCEL[accel],
-                "-smp", os.environ.get("CPUS", "2"), "-m", str(memory),
+    def near(self, path):
+        return os.path.relpath(path, self.folder)
+
+    def qemu(self, kernel, initramfs, accel):
+        self.console_path = os.path.join(self.folder, "console.log")
+        return [self.near(QEMU), *sandbox(), *ACCEL[accel],
+                "-smp", os.environ.get("CPUS", "2"), "-m", str(MEMORY),
                 "-nodefaults", "-display", "none", "-no-reboot",
-                "-kernel", os.path.join(kernel, "vmlinuz"), "-initrd", initramfs,
-                "-append", f"{CMDLINE} SLOW={SLOW}", "-serial", f"file:{self.console_path}",
+                "-kernel", kernel, "-initrd", initramfs,
+                "-append", f"{CMDLINE} SLOW={SLOW}", "-serial", "file:console.log",
                 "-device", "virtio-serial-pci",
-                "-chardev", "file,id=report,path=/dev/stdout",
+                "-chardev", "stdio,id=report,signal=off",
                 "-device", "virtserialport,chardev=report,name=report"]
 
-    def uml(self, kernel, initramfs, memory):
+    def uml(self, kernel, initramfs, _):
         """User Mode Linux: a program. What it reports is on a serial line, its
-        console is what it says as a program."""
+        console is what it says as a program. Its hostfs wants an absolute path."""
         self.console_path = self.stderr.name
-        return [os.path.join(kernel, "linux"), f"mem={memory}M", f"initrd={initramfs}",
-                f"uml_dir={self.work}", f"hostfs={self.work}", "console=tty0",
-                "con=null", "con0=null,fd:2", "ssl=null", "ssl0=null,fd:1", f"SLOW={SLOW}",
-                *UML_CMDLINE.split()]
+        return [kernel, f"mem={MEMORY}M", f"initrd={initramfs}", "uml_dir=./",
+                "hostfs=/proc/self/cwd", "console=tty0", "con=null", "con0=null,fd:2",
+                "ssl=null", "ssl0=fd:0,fd:1", f"SLOW={SLOW}", *UML_CMDLINE.split()]
+
+    def say(self, line):
+        """To who reads the port in the guest. One that is gone hears nothing."""
+        try:
+            self.process.stdin.write(line.encode() + b"\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass
+
+    def confined(self):
+        """Has it no privileges on this machine, and no way to any?"""
+        with open(f"/proc/{self.process.pid}/status", encoding="utf-8") as f:
+            status = {name: words.split() for name, _, words in (s.partition(":") for s in f)}
+        groups = status["Gid"] + status["Groups"] if not os.geteuid() else []
+        return "0" not in status["Uid"] + groups and status["NoNewPrivs"] == ["1"] and \
+            not int(status["CapEff"][0], 16)
 
     def read_line(self, deadline):
         while b"\n" not in self.pending:
@@ -104,11 +155,11 @@ class Guest:
             yield line
 
     def console(self, count=60):
-        with open(self.console_path, "rb") as f:
-            text = f.read().decode(errors="replace")
-        if self.stderr.name != self.console_path:
-            with open(self.stderr.name, "rb") as f:
-                text += f.read().decode(errors="replace")
+        text = ""
+        for path in dict.fromkeys((self.console_path, self.stderr.name)):
+            if os.path.exists(path):    # not if it never started
+                with open(path, "rb") as f:
+                    text += f.read().decode(errors="replace")
         return [line.rstrip() for line in text.splitlines() if line.strip()][-count:]
 
     def close(self):
@@ -118,9 +169,22 @@ class Guest:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+        try:
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass
         self.process.stdout.close()
         self.stderr.close()
         self.selector.close()
+
+
+def shell(kernel, initramfs, folder, accel):
+    """On this terminal."""
+    near = {name: os.path.relpath(name, folder) for name in (QEMU, kernel, initramfs)}
+    return subprocess.call(
+        confine([near[QEMU], *sandbox(), *ACCEL[accel], "-smp", "2", "-m", str(MEMORY),
+                  "-nographic", "-no-reboot", "-nic", "none", "-kernel", near[kernel],
+                  "-initrd", near[initramfs], "-append", CMDLINE], accel), cwd=folder)
 
 
 def emulator_fault(console):
@@ -142,27 +206,26 @@ def emulator_fault(console):
     return None
 
 
-def boot(kernel, initramfs, work, accel, note, extra=()):
+def boot(kernel, initramfs, folder, accel, note, extra=()):
     """A guest that is up. One that dies before that is tried again: nothing of
     ours ran in it."""
     for attempt in range(1, BOOT_TRIES + 1):
-        guest = Guest(kernel, initramfs, work, accel, extra)
+        guest = Guest(kernel, initramfs, folder, accel, extra)
         try:
-            note("guest up: " + guest.wait_up() + f", {accel}")
+            note(f"{os.path.basename(folder)} up: {guest.wait_up()}, {accel}")
             return guest
         except Died as why:
             guest.close()
             if attempt == BOOT_TRIES:
-                raise Died(f"{why} while booting, {attempt} times") from why
+                said = " ".join(guest.console(1))
+                raise Died(f"{why} while booting, {attempt} times: {said}") from why
             note(f"{why} while booting, trying again")
     raise AssertionError("unreachable")
 
 
-def choose_accel(kernel, initramfs, work, note):
+def choose_accel(kernel, initramfs, folder, note):
     """KVM if a guest really comes up under it, else TCG. Asked once a machine:
     /dev/kvm can be there and not run this kernel."""
-    if os.path.exists(os.path.join(kernel, "linux")):
-        return "uml"
     if forced := os.environ.get("ACCEL"):
         return forced
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
@@ -176,15 +239,15 @@ def choose_accel(kernel, initramfs, work, note):
                 return accel
     except (OSError, ValueError):
         pass
-    accel = probe_kvm(kernel, initramfs, work)
+    accel = probe_kvm(kernel, initramfs, folder)
     note("KVM works here" if accel == "kvm" else "KVM is there but no guest starts under it: TCG")
     with open(PROBE, "w", encoding="utf-8") as f:
         f.write(f"{key} {accel}\n")
     return accel
 
 
-def probe_kvm(kernel, initramfs, work, seconds=10):
-    guest = Guest(kernel, initramfs, work, "kvm")
+def probe_kvm(kernel, initramfs, folder, seconds=10):
+    guest = Guest(kernel, initramfs, folder, "kvm")
     try:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Turns what run-tests prints into KTAP and into numbers."""
+"""Turns what run-tests prints into KTAP and into numbers. Knows no guest."""
 
 import re
+import threading
 
 RESULT = re.compile(r"(ok|not ok)\s+(\d+)\s*(?:-\s*)?(.*)")
 PLAN = re.compile(r"1\.\.(\d+)(.*)")
@@ -67,54 +68,96 @@ class File:
 
 
 class Report:
-    """Prints KTAP as results arrive. Fed with lines; knows no guest."""
+    """KTAP of all files, each as it is finished, whoever ran it."""
 
     def __init__(self, out, total):
         self.out = out
+        self.lock = threading.Lock()
         self.files = []
+        self.complaints = []    # about no file
+        out(f"KTAP version 1\n1..{total}")
+
+    def add(self, file, lines):
+        """`lines`: what is to be printed of it yet."""
+        with self.lock:
+            self.files.append(file)
+            word = "not ok" if file.failed() else "ok"
+            self.out("\n".join([*lines, f"{word} {len(self.files)} {file.name}"]))
+
+    def complain(self, text):
+        self.out(f"# {text}")
+        self.complaints.append(text)
+
+    def failed(self):
+        return any(f.failed() for f in self.files) or bool(self.complaints)
+
+    def summary(self):
+        """What failed, the last line, and whether all is well."""
+        bad = [t for f in self.files for w, t in f.cases if w == "fail"] + self.complaints
+        for text in bad:
+            self.out(f"# failed: {text}")
+        passed, skipped = (sum(f.count(w) for f in self.files) for w in ("pass", "skip"))
+        self.out(f"{passed} passed, {len(bad)} failed, {skipped} skipped")
+        return not bad and passed > 0
+
+
+class Stream:
+    """What one guest's run-tests prints, line by line, as the files of a report.
+    Shown at once if it is the only one: `live`."""
+
+    def __init__(self, report, live=True):
+        self.report = report
+        self.live = live
         self.current = None
         self.inside = False     # the file's own output is coming
         self.printed = 0
-        self.stopped = False
-        out(f"KTAP version 1\n1..{total}")
+        self.lines = []         # of the file, not shown yet
+
+    def show(self, line):
+        if self.live or not self.current:
+            self.report.out(line)
+        else:
+            self.lines.append(line)
 
     def flush_cases(self):
         for word, text in self.current.cases[self.printed:]:
             self.printed += 1
             ok = "not ok" if word == "fail" else "ok"
-            self.out(f"    {ok} {self.printed} {text}")
+            self.show(f"    {ok} {self.printed} {text}")
 
     def start(self, name):
         self.current = File(name)
         self.printed = 0
         self.inside = True
-        self.out("    KTAP version 1")
+        self.show("    KTAP version 1")
 
     def finish(self):
-        current, self.current = self.current, None
+        self.flush_cases()
+        self.show(f"    1..{len(self.current.cases)}")
+        self.report.add(self.current, self.lines)
+        self.forget()
+
+    def forget(self):
+        self.current = None
         self.inside = False
-        self.files.append(current)
-        self.out(f"    1..{len(current.cases)}")
-        word = "not ok" if current.failed() else "ok"
-        self.out(f"{word} {len(self.files)} {current.name}")
+        self.lines = []
 
     def feed(self, line):
-        """One line from run-tests. Returns the name of a file just finished."""
+        """One line from run-tests."""
         m = re.match(r"#@ (\w+) ?(.*)", line)
         if m and m[1] == "file":
             self.start(m[2])
         elif self.current is None:
-            self.out(f"# {line}" if line[:1] != "#" else line)
+            self.show(f"# {line}" if line[:1] != "#" else line)
         elif m:
-            return self.control(m[1], m[2])
+            self.control(m[1], m[2])
         else:
             if self.inside:
                 self.current.output(line)
             if not re.match(r"(not )?ok |1\.\.\d|(KTAP|TAP) version", line):
-                self.out("    " + (line if line[:1] == "#" else "# " + line))
+                self.show("    " + (line if line[:1] == "#" else "# " + line))
         if self.current:
             self.flush_cases()
-        return None
 
     def control(self, word, rest):
         if word == "timeout":
@@ -126,36 +169,18 @@ class Report:
             ok = not rest.startswith("not ok ")
             self.current.case("pass" if ok else "fail", rest.split("ok ", 1)[1])
         elif word == "done":
-            self.flush_cases()
-            name = self.current.name
             self.finish()
-            return name
-        self.flush_cases()
-        return None
 
     def died(self, name, why, details):
         """The guest is gone: the file that ran, or was about to, failed."""
         if self.current is None:
-            self.start(name)
+            self.start(name.partition(":")[0])
         for line in details:
-            self.out("    # " + line)
+            self.show("    # " + line)
         self.current.died(why)
-        self.flush_cases()
         self.finish()
 
     def again(self, why):
         """The guest is gone for no fault of the file: its results do not count."""
-        self.out(f"# {why}: once more")
-        self.current = None
-        self.inside = False
-
-    def failed(self):
-        return any(f.failed() for f in self.files)
-
-    def summary(self):
-        """What failed, the last line, and whether all is well."""
-        for text in (t for f in self.files for w, t in f.cases if w == "fail"):
-            self.out(f"# failed: {text}")
-        totals = {w: sum(f.count(w) for f in self.files) for w in ("pass", "fail", "skip")}
-        self.out(f"{totals['pass']} passed, {totals['fail']} failed, {totals['skip']} skipped")
-        return totals["fail"] == 0 and totals["pass"] > 0
+        self.forget()
+        self.show(f"# {why}: once more")

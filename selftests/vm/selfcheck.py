@@ -6,8 +6,10 @@ import glob
 import os
 
 import guest
+import stage
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+TIMEOUT = 15
 
 # What each file under selfcheck/ must come to: the text of its one failing
 # case, or None.
@@ -20,7 +22,7 @@ EXPECTED = {
     "f_status_test": "exits with 0, not 139",
     "g_objects_test": "no live objects",
     "h_leak_test": "modules unload",
-    "i_hang_test": "finishes within 4 s",
+    "i_hang_test": f"finishes within {TIMEOUT} s",
     "j_panic_test": "the guest died",
     "k_their_race_test": None,
     "l_our_race_test": "kernel log clean",
@@ -28,13 +30,17 @@ EXPECTED = {
 }
 
 # The stock kernel's netem stands in for our modules: a queueing discipline
-# keeps it busy.
+# keeps it busy. It has no objects when it is loaded.
 PREPARE = """\
-export MODULES=sch_netem OBJECTS=/run/objects SETTLE=3
-mkdir -p $OBJECTS/sch_netem
-echo "binding 0" > $OBJECTS/sch_netem/objects
+export MODULES=sch_netem OBJECTS=/run/objects SETTLE=3 PATH=/run/bin:$PATH
+mkdir -p $OBJECTS/sch_netem /run/bin
+cat > /run/bin/modprobe <<-'EOF'
+	#!/bin/sh
+	echo "binding 0" > $OBJECTS/sch_netem/objects
+	exec /sbin/modprobe "$@"
+EOF
+chmod +x /run/bin/modprobe
 """
-TIMEOUT = 4
 
 # Register dumps, and whether they prove that the emulator is to blame.
 DUMPS = {
@@ -61,23 +67,28 @@ def fixtures():
     return sorted(glob.glob(os.path.join(HERE, "selfcheck", "*.sh")))
 
 
-def judge(seen, report):
-    """Adds one case per fixture to `report`, from the files in `seen`."""
+def judge(seen, all_confined, stream):
+    """Adds one case per fixture to the report, from the files in `seen`, and more."""
     by_name = {f.name: f for f in seen}
-    report.start("runner_selfcheck")
+    stream.start("runner_selfcheck")
+
+    def case(good, text):
+        stream.current.case("pass" if good else "fail", f"runner_selfcheck: {text}")
+        stream.flush_cases()
+
     for name, text in EXPECTED.items():
         result = by_name.get(name)
         failed = [] if result is None else [t for w, t in result.cases if w == "fail"]
         wanted = [] if text is None else [f"{name}: {text}"]
         good = result is not None and failed == wanted
         if not good:
-            report.out(f"    # wanted {wanted}, got {'nothing' if result is None else failed}")
-        verdict = "passes" if text is None else f"is failed with '{text}'"
-        report.current.case("pass" if good else "fail", f"runner_selfcheck: {name} {verdict}")
+            stream.show(f"    # wanted {wanted}, got {'nothing' if result is None else failed}")
+        case(good, f"{name} {'passes' if text is None else f'is failed with {text!r}'}")
+    case(all_confined, "guests have no privileges on this machine")
     for name, (proof, dump) in DUMPS.items():
-        good = proof == bool(guest.emulator_fault(dump.splitlines()))
         verdict = "proves" if proof else "does not prove"
-        report.current.case("pass" if good else "fail",
-                            f"runner_selfcheck: {name} {verdict} a fault of the emulator")
-    report.flush_cases()
-    report.finish()
+        case(proof == bool(guest.emulator_fault(dump.splitlines())),
+             f"{name} {verdict} a fault of the emulator")
+    for text, good in stage.played(DUMPS["a breakpoint that is not there"][1]):
+        case(good, text)
+    stream.finish()
