@@ -21,7 +21,7 @@ COUNT_SRCS := selftests/bench/count.c selftests/bench/lines.c
 BENCH_OBJS := $(patsubst %.c,build/obj/%.o,$(filter-out $(COUNT_SRCS),$(wildcard selftests/bench/*.c)))
 
 TOOLS := $(if $(LIB_OBJS),$(T_DIR)/libdevmem.a) $(if $(NC_OBJS),$(T_DIR)/ncdevmem)
-TESTS := $(TEST_BINS) $(FUZZ_BINS) $(TEST_SCRIPTS)
+TESTS := $(TEST_BINS) $(FUZZ_BINS) $(TEST_SCRIPTS) $(S_DIR)/README.md
 BENCH := $(B_DIR)/bench $(B_DIR)/count.so
 
 build/obj/%.o: %.c
@@ -46,6 +46,10 @@ $(FUZZ_BINS): $(S_DIR)/%: build/obj/selftests/fuzz/vm/%.o $(FUZZ_OBJS) $(COMMON_
 $(TEST_SCRIPTS): $(S_DIR)/%.sh: selftests/%.sh
 	@mkdir -p $(@D)
 	$(Q)install -m 755 $< $@
+
+$(S_DIR)/README.md: README.md
+	@mkdir -p $(@D)
+	$(Q)install -m 644 $< $@
 
 $(B_DIR)/bench: $(BENCH_OBJS) $(COMMON_OBJS) $(T_DIR)/libdevmem.a
 	@mkdir -p $(@D)
