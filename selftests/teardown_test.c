@@ -120,8 +120,8 @@ static void take_away(enum thing thing)
 
 static void run_batch(const char *ns, const char *lines)
 {
-	const char *path = "/tmp/teardown.batch";
-	int fd = must(open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600));
+	char path[] = "/tmp/teardown.XXXXXX";
+	int fd = must(mkostemp(path, O_CLOEXEC));
 
 	must(write(fd, lines, strlen(lines)));
 	close(fd);

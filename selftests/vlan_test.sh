@@ -9,6 +9,8 @@ cases="all_combinations hardware_gro priority_and_untagged"
 
 vlans() {
 	modprobe 8021q || skip "no module 8021q"
+	files=$(mktemp -d)
+	defer rm -rf "$files"
 	nsd_pair 4
 	for side in "$NS_A nsd0 1" "$NS_B nsd1 2"; do
 		set -- $side
@@ -21,22 +23,22 @@ vlans() {
 
 send_and_compare() { # ADDRESS
 	# it ends when the sender does, not when there is nothing to read here
-	[ -p /tmp/vlan.hold ] || mkfifo /tmp/vlan.hold
-	ip netns exec $NS_A busybox nc -l -p 7777 <>/tmp/vlan.hold >/tmp/vlan.got &
+	[ -p "$files/hold" ] || mkfifo "$files/hold"
+	ip netns exec $NS_A busybox nc -l -p 7777 <>"$files/hold" >"$files/got" &
 	receiver=$!
 	within 50 listening $NS_A 7777 || fail "nobody listens"
 	# in large writes: those of nc are 1 KiB, and where each is acknowledged
 	# before the next there is never enough for a super-packet
-	ip netns exec $NS_B ncdevmem send --input /tmp/vlan.data "$1" 7777
+	ip netns exec $NS_B ncdevmem send --input "$files/data" "$1" 7777
 	wait $receiver
-	cmp /tmp/vlan.data /tmp/vlan.got || fail "the stream is not what was sent"
+	cmp "$files/data" "$files/got" || fail "the stream is not what was sent"
 }
 
 counter() { nic_counter $NS_A nsd0 "$1"; }
 
 all_combinations() {
 	vlans
-	head -c 2000000 /dev/urandom >/tmp/vlan.data
+	head -c 2000000 /dev/urandom >"$files/data"
 	for tx in on off; do
 		for rx in on off; do
 			ip netns exec $NS_B ethtool -K nsd1 tx-vlan-hw-insert $tx
@@ -54,7 +56,7 @@ all_combinations() {
 
 hardware_gro() {
 	vlans
-	head -c 1000000 /dev/urandom >/tmp/vlan.data
+	head -c 1000000 /dev/urandom >"$files/data"
 	ip netns exec $NS_A ethtool -C nsd0 rx-usecs 1000
 	for gro in on off; do
 		for tso in on off; do
