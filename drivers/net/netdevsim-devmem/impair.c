@@ -63,6 +63,22 @@ static bool nsdm_impair_draw(struct nsdm_rxq *q, const u32 *ppm)
 	       READ_ONCE(*ppm);
 }
 
+/* What is in the delay line is charged to nobody, so there is a limit; a queue that
+ * has nothing there has no timer either that would end its waiting. NAPI context.
+ */
+bool nsdm_impair_full(const struct nsdm_rxq *q)
+{
+	return skb_queue_len(&q->delayed) >= NSDM_DELAY_MAX ||
+	       (!skb_queue_empty(&q->delayed) &&
+		atomic_long_read(&q->nd->delayed) >= NSDM_DELAY_BYTES_MAX);
+}
+
+static void nsdm_impair_undelay(struct nsdm_rxq *q, struct sk_buff *skb)
+{
+	__skb_unlink(skb, &q->delayed);
+	atomic_long_sub(skb->truesize, &q->nd->delayed);
+}
+
 static void nsdm_impair_delay(struct nsdm_rxq *q, struct sk_buff *skb,
 			      ktime_t now)
 {
@@ -75,6 +91,7 @@ static void nsdm_impair_delay(struct nsdm_rxq *q, struct sk_buff *skb,
 	skb_orphan(skb);
 	skb->tstamp = ktime_add_us(now, delay);
 	__skb_queue_tail(&q->delayed, skb);
+	atomic_long_add(skb->truesize, &q->nd->delayed);
 	nsdm_rx_count(q, NSDM_RX_IMPAIR_DELAY, 1);
 }
 
@@ -143,7 +160,7 @@ void nsdm_impair_out(struct nsdm_rxq *q, ktime_t now)
 		nsdm_impair_unhold(q, now);
 	while ((skb = skb_peek(&q->delayed)) &&
 	       ktime_compare(skb->tstamp, now) <= 0) {
-		__skb_unlink(skb, &q->delayed);
+		nsdm_impair_undelay(q, skb);
 		__skb_queue_tail(&q->ready, skb);
 	}
 }
@@ -166,8 +183,12 @@ void nsdm_impair_arm(struct nsdm_rxq *q)
 unsigned int nsdm_impair_purge(struct nsdm_rxq *q)
 {
 	unsigned int n = skb_queue_len(&q->delayed) + !!q->held;
+	struct sk_buff *skb;
 
-	__skb_queue_purge(&q->delayed);
+	while ((skb = skb_peek(&q->delayed))) {
+		nsdm_impair_undelay(q, skb);
+		kfree_skb(skb);
+	}
 	kfree_skb(q->held);
 	q->held = NULL;
 	return n;

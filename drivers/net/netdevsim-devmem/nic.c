@@ -4,6 +4,7 @@
  * Knows nothing of what is in a packet or a queue.
  */
 #include <linux/etherdevice.h>
+#include <linux/memcontrol.h>
 #include <linux/platform_device.h>
 #include <linux/rtnetlink.h>
 #include <net/netdev_queues.h>
@@ -89,6 +90,20 @@ static int nsdm_queues_alloc(struct nsdm *nd)
 	return 0;
 }
 
+/* What the link receives into is charged to whoever makes it, but where that is
+ * the root of all cgroups: nothing is charged there.
+ */
+static void nsdm_memcg_get(struct nsdm *nd)
+{
+	struct mem_cgroup *memcg = get_mem_cgroup_from_mm(current->mm);
+
+	if (memcg && !parent_mem_cgroup(memcg)) {
+		mem_cgroup_put(memcg);
+		memcg = NULL;
+	}
+	nd->memcg = memcg;
+}
+
 static int nsdm_init(struct net_device *dev)
 {
 	struct nsdm *nd = netdev_priv(dev);
@@ -113,6 +128,7 @@ static int nsdm_init(struct net_device *dev)
 	err = nsdm_dma_create(nd);
 	if (err)
 		return err;
+	nsdm_memcg_get(nd);
 	SET_NETDEV_DEV(dev, &nd->dma->dev);
 
 	err = nsdm_rss_init(nd);
@@ -138,6 +154,7 @@ err_rules:
 err_rss:
 	nsdm_rss_free(nd);
 err_dma:
+	mem_cgroup_put(nd->memcg);
 	nsdm_dma_destroy(nd);
 	return err;
 }
@@ -160,6 +177,7 @@ void nsdm_destructor(struct net_device *dev)
 	nsdm_ntuple_free(nd);
 	nsdm_rules_free(nd);
 	nsdm_rss_free(nd);
+	mem_cgroup_put(nd->memcg);
 	nsdm_dma_destroy(nd);
 	atomic_dec(&nsdm_nr_links);
 }

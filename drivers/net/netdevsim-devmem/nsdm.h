@@ -51,6 +51,7 @@
 #define NSDM_QUEUES_DEFAULT	8
 #define NSDM_RING_SIZE		1024	/* packets in a ring, if nobody says */
 #define NSDM_DELAY_MAX		16384	/* packets in the delay line of a queue */
+#define NSDM_DELAY_BYTES_MAX	SZ_64M	/* of memory in those of a device */
 #define NSDM_HDR_MAX		256	/* bytes of a header buffer */
 #define NSDM_TSO_MAX		SZ_512K	/* bytes of a super-packet */
 #define NSDM_GRO_CONTEXTS	8	/* of a queue */
@@ -248,6 +249,7 @@ struct nsdm_impair {
  * @rxq: dev->num_rx_queues of them; write-once
  * @txq: dev->num_tx_queues of them; write-once
  * @dma: what does the DMA, outlives the netdev's use of it; write-once
+ * @memcg: whose memory pages of @rxq are, NULL: nobody is asked; write-once
  * @rules: struct nsdm_rule by key; written under net/devmem's lock, RCU
  * @nr_rules: number of @rules; protected by net/devmem's lock
  * @claim: who uses an rx queue for device memory: a leaf
@@ -275,6 +277,7 @@ struct nsdm_impair {
  * @nr_ntuples: how many there are; settings lock
  * @ntuple_drops: packets that such a rule has dropped
  * @impair: see there
+ * @delayed: memory of all that is in the delay lines of @rxq
  */
 struct nsdm {
 	struct net_device *dev;
@@ -282,6 +285,7 @@ struct nsdm {
 	struct nsdm_rxq *rxq;
 	struct nsdm_txq *txq;
 	struct platform_device *dma;
+	struct mem_cgroup *memcg;
 	struct rhashtable rules;
 	unsigned int nr_rules;
 	struct mutex claim;	/* protects nsdm_rxq.bound and .provided, .xdp */
@@ -307,6 +311,7 @@ struct nsdm {
 	unsigned int nr_ntuples;
 	atomic64_t ntuple_drops;
 	struct nsdm_impair impair;
+	atomic_long_t delayed;
 };
 
 /**
@@ -324,6 +329,15 @@ struct nsdm_rule {
 	struct devmem_flow *flow;
 	struct rcu_head rcu;
 };
+
+/* A piece of a page is charged to a socket as so many bytes, or a multiple: half of
+ * what it keeps from being used again, at the least. What a provider gives is no host
+ * memory, and there may be few pages of it.
+ */
+static inline unsigned int nsdm_pool_share(const struct nsdm_mem *mem)
+{
+	return mem->provided ? SMP_CACHE_BYTES : mem->page_size / 2;
+}
 
 static inline void nsdm_rx_count(struct nsdm_rxq *q, enum nsdm_rx_stat stat,
 				 unsigned int n)
@@ -394,7 +408,8 @@ int nsdm_pool_open(struct nsdm_rxq *q);
 void nsdm_pool_close(struct nsdm_rxq *q);
 netmem_ref nsdm_pool_page(struct nsdm_rxq *q);
 netmem_ref nsdm_pool_get(struct nsdm_rxq *q, unsigned int want,
-			 unsigned int *off, unsigned int *len);
+			 unsigned int *off, unsigned int *len,
+			 unsigned int *share);
 void nsdm_get_split(const struct nsdm *nd,
 		    struct kernel_ethtool_ringparam *ring);
 int nsdm_set_split(struct nsdm *nd, const struct kernel_ethtool_ringparam *ring,
@@ -487,6 +502,7 @@ int nsdm_set_rxnfc(struct net_device *dev, struct ethtool_rxnfc *nfc);
 /* impair.c */
 extern const struct attribute_group nsdm_impair_group;
 bool nsdm_impair_idle(const struct nsdm_rxq *q);
+bool nsdm_impair_full(const struct nsdm_rxq *q);
 void nsdm_impair_init(struct nsdm *nd);
 void nsdm_impair_in(struct nsdm_rxq *q, struct sk_buff *skb, ktime_t now);
 void nsdm_impair_out(struct nsdm_rxq *q, ktime_t now);

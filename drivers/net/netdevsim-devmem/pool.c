@@ -16,11 +16,15 @@
 #include <linux/netdevice.h>
 #include <linux/platform_device.h>
 #include <linux/rtnetlink.h>
+#include <linux/sched/mm.h>
 #include <net/netdev_queues.h>
 #include <net/netdev_rx_queue.h>
 #include <net/page_pool/helpers.h>
 
 #include "nsdm.h"
+
+/* What GFP_ATOMIC allocates it charges beyond any limit. */
+#define NSDM_GFP_CHARGED	(GFP_NOWAIT | __GFP_ACCOUNT | __GFP_NOWARN)
 
 /* Has the kernel bound a provider of memory to the queue, or is it about to?
  * It writes that under the settings lock; then it asks for a pool.
@@ -121,7 +125,7 @@ static int nsdm_pool_create(struct nsdm_rxq *q, struct nsdm_mem *mem,
 				       provided ? PAGE_SIZE : q->nd->rx_buf_len);
 	struct page_pool_params params = {
 		.order		= get_order(page_size),
-		.pool_size	= NSDM_RING_SIZE,
+		.pool_size	= max(NSDM_RING_SIZE * PAGE_SIZE / page_size, 64),
 		.nid		= NUMA_NO_NODE,
 		.dev		= &q->nd->dma->dev,
 		.napi		= &q->napi,
@@ -210,24 +214,34 @@ void nsdm_pool_close(struct nsdm_rxq *q)
 	nsdm_pool_destroy(&q->mem);
 }
 
-/* A whole page, with a reference for the caller. 0: no memory. NAPI context. */
+/* A whole page, with a reference for the caller. It is charged to whoever has made
+ * the link. 0: no memory, or no more for him. NAPI context.
+ */
 netmem_ref nsdm_pool_page(struct nsdm_rxq *q)
 {
+	struct mem_cgroup *memcg = q->nd->memcg, *old;
 	netmem_ref netmem;
 
-	netmem = page_pool_alloc_netmems(q->mem.pool, GFP_ATOMIC |
-					 __GFP_NOWARN);
+	if (memcg) {
+		old = set_active_memcg(memcg);
+		netmem = page_pool_alloc_netmems(q->mem.pool, NSDM_GFP_CHARGED);
+		set_active_memcg(old);
+	} else {
+		netmem = page_pool_alloc_netmems(q->mem.pool,
+						 GFP_ATOMIC | __GFP_NOWARN);
+	}
 	if (unlikely(!netmem))
 		nsdm_rx_count(q, NSDM_RX_ALLOC_FAIL, 1);
 	return netmem;
 }
 
 /* A piece of a page for up to @want bytes of payload, with a reference for the
- * caller: *@len bytes at *@off. Pieces of one page follow each other closely,
- * for who holds one of them holds the page. 0: no memory. NAPI context.
+ * caller: *@len bytes at *@off. It takes *@share bytes of the page, or it would be
+ * cheap to hold many pages by little pieces. 0: no memory. NAPI context.
  */
 netmem_ref nsdm_pool_get(struct nsdm_rxq *q, unsigned int want,
-			 unsigned int *off, unsigned int *len)
+			 unsigned int *off, unsigned int *len,
+			 unsigned int *share)
 {
 	netmem_ref netmem = q->netmem;
 
@@ -240,7 +254,8 @@ netmem_ref nsdm_pool_get(struct nsdm_rxq *q, unsigned int want,
 	}
 	*off = q->netmem_off;
 	*len = min(want, q->mem.page_size - *off);
-	q->netmem_off += ALIGN(*len, SMP_CACHE_BYTES);
+	*share = ALIGN(*len, nsdm_pool_share(&q->mem));
+	q->netmem_off += *share;
 	if (q->netmem_off >= q->mem.page_size)
 		q->netmem = 0;		/* our reference becomes the caller's */
 	else

@@ -377,8 +377,7 @@ static int nsdm_poll(struct napi_struct *napi, int budget)
 	/* A full delay line leaves packets on the wire, and so holds the
 	 * sender back; its timer brings us here again.
 	 */
-	if (skb_queue_len(&q->ready) < budget &&
-	    skb_queue_len(&q->delayed) < NSDM_DELAY_MAX)
+	if (skb_queue_len(&q->ready) < budget && !nsdm_impair_full(q))
 		want = budget - skb_queue_len(&q->ready);
 	taken = nsdm_wire_take(q, want);
 	gro = READ_ONCE(q->nd->gro);

@@ -4,6 +4,7 @@
  * -G, -c and -C. Owns nsdm.rx_ring, tx_ring, rx_usecs and rx_frames, which
  * queue.c obeys, and rx_buf_len, which pool.c does. Knows nothing of queues.
  */
+#include <linux/capability.h>
 #include <linux/ethtool.h>
 #include <linux/log2.h>
 
@@ -51,6 +52,13 @@ static int nsdm_check_buf_len(const struct nsdm *nd, u32 len,
 				       "rx-buf-len: %u is no power of two from %lu to %u",
 				       len, PAGE_SIZE, NSDM_RX_BUF_MAX);
 		return -EINVAL;
+	}
+	/* a piece holds all of its page, and is charged for half of it */
+	if (len > PAGE_SIZE && !capable(CAP_NET_ADMIN)) {
+		NL_SET_ERR_MSG_FMT_MOD(extack,
+				       "rx-buf-len: %u needs the host's CAP_NET_ADMIN",
+				       len);
+		return -EPERM;
 	}
 	if (netif_running(nd->dev)) {
 		NL_SET_ERR_MSG_MOD(extack,

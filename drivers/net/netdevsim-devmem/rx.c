@@ -144,23 +144,29 @@ static bool nsdm_rx_csum_wrong(const struct nsdm_rxq *q,
 	       READ_ONCE(q->nd->dev->features) & NETIF_F_RXCSUM;
 }
 
-/* Payload to the queue's own memory. */
-static bool nsdm_rx_pool(struct nsdm_rxq *q, struct sk_buff *skb,
+/* Payload, from @off on, to the header buffer if that has room for it, as real NICs
+ * have it done by their drivers: a page is not for a few bytes. Else to the queue's
+ * own memory; what a provider gives is for all that is meant for it.
+ */
+static bool nsdm_rx_host(struct nsdm_rxq *q, struct sk_buff *skb,
 			 const struct sk_buff *wire, unsigned int off)
 {
-	unsigned int at, len;
+	unsigned int at, len, share;
 	netmem_ref netmem;
 	int i;
 
+	if (wire->len <= NSDM_HDR_MAX && !q->mem.provided) {
+		len = wire->len - off;
+		return !skb_copy_bits(wire, off, skb_put(skb, len), len);
+	}
 	skb_mark_for_recycle(skb);
 	for (i = 0; off < wire->len; i++, off += len) {
 		if (i == MAX_SKB_FRAGS)
 			return false;
-		netmem = nsdm_pool_get(q, wire->len - off, &at, &len);
+		netmem = nsdm_pool_get(q, wire->len - off, &at, &len, &share);
 		if (!netmem)
 			return false;
-		skb_add_rx_frag_netmem(skb, i, netmem, at, len,
-				       ALIGN(len, SMP_CACHE_BYTES));
+		skb_add_rx_frag_netmem(skb, i, netmem, at, len, share);
 		if (!nsdm_dma_write_pool(&q->mem, netmem, at, wire, off, len))
 			return false;
 	}
@@ -238,7 +244,7 @@ static bool nsdm_rx_ipv6_big(const struct sk_buff *wire)
 
 /* Can it go to host memory as it is? A super-packet must not be as long as GRO's
  * would not be; a long one must be TCP by its headers; and the pages of an skb must
- * have room for it, the first of which may be nearly full. What hardware GRO has put
+ * have room for it, the first of which may be half full. What hardware GRO has put
  * together, a frag list, is short enough.
  */
 static bool nsdm_rx_host_takes(const struct nsdm_rxq *q,
@@ -254,7 +260,7 @@ static bool nsdm_rx_host_takes(const struct nsdm_rxq *q,
 		return true;
 	return NSDM_CB(wire)->flags & NSDM_PKT_TCP &&
 	       wire->len <= (MAX_SKB_FRAGS - 1) * q->mem.page_size +
-			    SMP_CACHE_BYTES &&
+			    nsdm_pool_share(&q->mem) &&
 	       (!nsdm_rx_ipv6_big(wire) ||
 		devmem_ipv6_may_be_big(dev, NET_SKB_PAD));
 }
@@ -494,7 +500,7 @@ static noinline void nsdm_rx_skb(struct nsdm_rxq *q, struct sk_buff *wire)
 		return;
 	}
 	if (hdr_len < wire->len && !placed &&
-	    unlikely(!nsdm_rx_pool(q, skb, wire, hdr_len)))
+	    unlikely(!nsdm_rx_host(q, skb, wire, hdr_len)))
 		goto drop_nomem;
 
 	if (unlikely(wire->ip_summed == CHECKSUM_PARTIAL &&
