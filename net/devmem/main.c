@@ -73,5 +73,7 @@ module_exit(devmem_exit);
 
 MODULE_DESCRIPTION("Device-memory TCP: dma-buf backed receive for stock kernels");
 MODULE_LICENSE("GPL");
-MODULE_ALIAS_GENL_FAMILY(NETDEV_DEVMEM_FAMILY_NAME);
+/* No MODULE_ALIAS_GENL_FAMILY(): anybody can ask for a family, and without a driver,
+ * which brings this module along, it could answer nothing but ENODEV.
+ */
 DEVMEM_IMPORT_NS_DMA_BUF();

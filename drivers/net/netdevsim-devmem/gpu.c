@@ -7,6 +7,7 @@
  * The fake hardware cheats: its video memory is ordinary memory.
  */
 #include <linux/bits.h>
+#include <linux/capability.h>
 #include <linux/dma-buf.h>
 #include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
@@ -30,6 +31,13 @@
 				 NSDM_GPU_MAP_ODD_START | NSDM_GPU_MAP_NO_RAM)
 #define NSDM_GPU_ODD		512
 #define NSDM_GPU_NO_RAM_ADDR	BIT_ULL(50)
+
+/* Video memory, which a GPU has so much of; and what is allocated of it. */
+static u32 nsdm_gpu_mib;
+module_param_named(gpu_mib, nsdm_gpu_mib, uint, 0644);
+MODULE_PARM_DESC(gpu_mib, "MiB of video memory (default: half of the machine's memory)");
+
+static atomic_long_t nsdm_gpu_pages = ATOMIC_LONG_INIT(0);
 
 /* Live objects: for tests that look for leaks. */
 static atomic_t nsdm_gpu_nr_buffers = ATOMIC_INIT(0);
@@ -71,6 +79,13 @@ struct nsdm_gpu_map {
 	bool dma;
 };
 
+static long nsdm_gpu_pages_max(void)
+{
+	u32 mib = READ_ONCE(nsdm_gpu_mib);
+
+	return mib ? (long)mib << (20 - PAGE_SHIFT) : totalram_pages() / 2;
+}
+
 static size_t nsdm_gpu_block_size(const struct nsdm_gpu_buffer *buf)
 {
 	return PAGE_SIZE << buf->order;
@@ -82,6 +97,7 @@ static void nsdm_gpu_free(struct nsdm_gpu_buffer *buf)
 
 	for (i = 0; i < buf->nr_blocks && buf->blocks[i]; i++)
 		__free_pages(buf->blocks[i], buf->order);
+	atomic_long_sub(buf->nr_blocks << buf->order, &nsdm_gpu_pages);
 	kvfree(buf);
 	atomic_dec(&nsdm_gpu_nr_buffers);
 }
@@ -91,10 +107,17 @@ static struct nsdm_gpu_buffer *nsdm_gpu_alloc(u64 size, u32 order, u32 flags)
 	size_t i, nr = size >> (PAGE_SHIFT + order);
 	struct nsdm_gpu_buffer *buf;
 
+	if (atomic_long_add_return(nr << order, &nsdm_gpu_pages) >
+	    nsdm_gpu_pages_max()) {
+		atomic_long_sub(nr << order, &nsdm_gpu_pages);
+		return ERR_PTR(-ENOMEM);
+	}
 	buf = kvzalloc(struct_size(buf, blocks, nr),
 		       GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-	if (!buf)
+	if (!buf) {
+		atomic_long_sub(nr << order, &nsdm_gpu_pages);
 		return ERR_PTR(-ENOMEM);
+	}
 	atomic_inc(&nsdm_gpu_nr_buffers);
 	buf->order = order;
 	buf->flags = flags;
@@ -205,7 +228,7 @@ static int nsdm_gpu_fill(const struct nsdm_gpu_buffer *buf,
 	if (!nr)
 		return -ENOMEM;
 	err = sg_alloc_table(sgt, odd_len || odd_start ? 2 * nr : nr,
-			     GFP_KERNEL);
+			     GFP_KERNEL_ACCOUNT);
 	if (err)
 		return err;
 
@@ -249,7 +272,7 @@ static struct sg_table *nsdm_gpu_map(struct dma_buf_attachment *attach,
 	if (buf->flags & NSDM_GPU_MAP_MOVES && list_empty(&buf->maps))
 		nsdm_gpu_notify(attach->dmabuf);
 
-	map = kzalloc(sizeof(*map), GFP_KERNEL);
+	map = kzalloc(sizeof(*map), GFP_KERNEL_ACCOUNT);
 	if (!map)
 		return ERR_PTR(-ENOMEM);
 	err = nsdm_gpu_fill(buf, &map->sgt);
@@ -391,6 +414,8 @@ static int nsdm_gpu_ioctl_alloc(void __user *arg)
 	if (!alloc.size || alloc.size > NSDM_GPU_SIZE_MAX ||
 	    alloc.size & ((PAGE_SIZE << alloc.order) - 1))
 		return -EINVAL;
+	if (alloc.flags && !capable(CAP_SYS_ADMIN))
+		return -EPERM;
 
 	buf = nsdm_gpu_alloc(alloc.size, alloc.order, alloc.flags);
 	if (IS_ERR(buf))
@@ -447,6 +472,8 @@ static int nsdm_gpu_ioctl_revoke(void __user *arg)
 		return -EFAULT;
 	if (revoke.flags & ~NSDM_GPU_REVOKE_FLAGS)
 		return -EINVAL;
+	if (revoke.flags && !capable(CAP_SYS_ADMIN))
+		return -EPERM;
 	dmabuf = nsdm_gpu_get(revoke.fd);
 	if (IS_ERR(dmabuf))
 		return PTR_ERR(dmabuf);
@@ -475,6 +502,8 @@ static int nsdm_gpu_ioctl_fence(void __user *arg)
 	if (fence.reserved || fence.usage > NSDM_GPU_IDLE ||
 	    fence.ms > NSDM_GPU_FENCE_MS_MAX)
 		return -EINVAL;
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
 	dmabuf = nsdm_gpu_get(fence.fd);
 	if (IS_ERR(dmabuf))
 		return PTR_ERR(dmabuf);

@@ -4,6 +4,7 @@
  * objects in debugfs. Owns how a device is configured before it is registered
  * and which two make a link. Knows nothing of packets.
  */
+#include <linux/capability.h>
 #include <linux/debugfs.h>
 #include <linux/etherdevice.h>
 #include <linux/module.h>
@@ -12,6 +13,14 @@
 
 #include "gpu.h"
 #include "nsdm.h"
+
+static bool nsdm_user_links;
+module_param_named(user_links, nsdm_user_links, bool, 0644);
+MODULE_PARM_DESC(user_links, "root of any user namespace may make links (default: no)");
+
+static u32 nsdm_links_max = 64;
+module_param_named(links_max, nsdm_links_max, uint, 0644);
+MODULE_PARM_DESC(links_max, "links that there may be, of all users together");
 
 static struct dentry *nsdm_debugfs;
 atomic_t nsdm_nr_links = ATOMIC_INIT(0);
@@ -118,6 +127,16 @@ static int nsdm_newlink(struct net_device *dev,
 				       NSDM_QUEUES_MAX);
 		return -EINVAL;
 	}
+	if (!READ_ONCE(nsdm_user_links) && !capable(CAP_NET_ADMIN)) {
+		NL_SET_ERR_MSG_MOD(extack,
+				   "links need the host's CAP_NET_ADMIN, or user_links=1");
+		return -EPERM;
+	}
+	if (atomic_read(&nsdm_nr_links) >= READ_ONCE(nsdm_links_max)) {
+		NL_SET_ERR_MSG_FMT_MOD(extack, "there are %u links already",
+				       READ_ONCE(nsdm_links_max));
+		return -ENOSPC;
+	}
 	if (tb[IFLA_LINK]) {
 		peer = nsdm_link_peer(rtnl_newlink_link_net(params),
 				      nla_get_u32(tb[IFLA_LINK]), extack);
@@ -213,4 +232,6 @@ module_exit(nsdm_module_exit);
 
 MODULE_DESCRIPTION("NIC and GPU without hardware, for tests of device-memory TCP");
 MODULE_LICENSE("GPL");
-MODULE_ALIAS_RTNL_LINK(NSDM_NAME);
+/* No MODULE_ALIAS_RTNL_LINK(): root of any user namespace can ask for a link kind, and
+ * a test NIC is for machines whose root has loaded it.
+ */

@@ -21,7 +21,8 @@
 
 /* Misbehaviour of a buffer towards those who import it, or what real exporters have
  * been seen to do; any of them together, except that the three MAP_* that change
- * addresses exclude each other. ENOTSUPP is the kernel's own, 524.
+ * addresses exclude each other. ENOTSUPP is the kernel's own, 524. It is for root of
+ * the machine: CAP_SYS_ADMIN, as all else below that says EPERM.
  */
 #define NSDM_GPU_NO_ATTACH	(1U << 0)	/* attach: EOPNOTSUPP */
 #define NSDM_GPU_MAP_ENOMEM	(1U << 1)	/* map: ENOMEM */
@@ -58,7 +59,11 @@
  * @fd: out: the dma-buf, close-on-exec, readable and writable
  * @reserved: must be 0
  *
- * Errors: EINVAL: @size, @flags, @order or @reserved; ENOMEM; EMFILE; EFAULT.
+ * There is so much video memory as the module's parameter gpu_mib says, for all
+ * together; it is charged to the caller's memory control group.
+ *
+ * Errors: EINVAL: @size, @flags, @order or @reserved; EPERM: @flags; ENOMEM; EMFILE;
+ * EFAULT.
  */
 struct nsdm_gpu_alloc {
 	__u64	size;
@@ -83,8 +88,8 @@ struct nsdm_gpu_alloc {
  * Whenever importers are told while there is no mapping they are told in atomic
  * context: there is nothing to wait for.
  *
- * Errors: EINVAL: not a dma-buf of this device, or @flags; EBADF; ENODEV:
- * revoked already; EFAULT.
+ * Errors: EINVAL: not a dma-buf of this device, or @flags; EPERM: @flags; EBADF;
+ * ENODEV: revoked already; EFAULT.
  */
 struct nsdm_gpu_revoke {
 	__s32	fd;
@@ -117,7 +122,7 @@ enum nsdm_gpu_usage {
  * Puts a fence on the buffer that signals by itself, at the latest when the buffer
  * goes. The module stays for as long as there are any.
  *
- * Errors: EINVAL: not a dma-buf of this device, @usage, @ms or @reserved; EBADF;
+ * Errors: EINVAL: not a dma-buf of this device, @usage, @ms or @reserved; EPERM; EBADF;
  * ENOMEM; EFAULT.
  */
 struct nsdm_gpu_fence {
