@@ -14,6 +14,7 @@
 #include <linux/platform_device.h>
 #include <net/page_pool/helpers.h>
 
+#include "iommu.h"
 #include "nsdm.h"
 
 static DEFINE_IDA(nsdm_dma_ids);
@@ -167,7 +168,8 @@ bool nsdm_dma_write(const struct nsdm *nd, const struct devmem_rx *rx,
 	for (i = 0; i < rx->nr_segs; i++) {
 		phys = dma_to_phys(&nd->dma->dev, rx->seg[i].addr);
 		if (skb_copy_bits(skb, off, phys_to_virt(phys),
-				  rx->seg[i].len))
+				  rx->seg[i].len) ||
+		    nsdm_iommu_fault(phys, rx->seg[i].len))
 			return false;
 		off += rx->seg[i].len;
 	}
@@ -189,7 +191,8 @@ bool nsdm_dma_write_pool(const struct nsdm_mem *mem, netmem_ref netmem,
 	if (mem->provided && !nsdm_dma_reach(nd, addr, len))
 		return false;
 	phys = dma_to_phys(&nd->dma->dev, addr);
-	if (skb_copy_bits(skb, off, phys_to_virt(phys), len))
+	if (skb_copy_bits(skb, off, phys_to_virt(phys), len) ||
+	    nsdm_iommu_fault(phys, len))
 		return false;
 	page_pool_dma_sync_netmem_for_cpu(mem->pool, netmem, at, len);
 	return true;
@@ -236,7 +239,8 @@ struct sk_buff *nsdm_dma_read(const struct nsdm *nd, struct sk_buff *skb)
 			goto err_copy;
 		phys = dma_to_phys(&nd->dma->dev, addr);
 		if (skb_store_bits(copy, off, phys_to_virt(phys),
-				   skb_frag_size(frag)))
+				   skb_frag_size(frag)) ||
+		    nsdm_iommu_fault(phys, skb_frag_size(frag)))
 			goto err_copy;
 		off += skb_frag_size(frag);
 	}

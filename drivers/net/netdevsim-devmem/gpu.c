@@ -26,6 +26,7 @@
 #include <uapi/linux/nsdm-gpu.h>
 
 #include "gpu.h"
+#include "iommu.h"
 
 #define NSDM_GPU_MAP_ADDR	(NSDM_GPU_MAP_ODD_LEN | \
 				 NSDM_GPU_MAP_ODD_START | NSDM_GPU_MAP_NO_RAM)
@@ -95,8 +96,10 @@ static void nsdm_gpu_free(struct nsdm_gpu_buffer *buf)
 {
 	size_t i;
 
-	for (i = 0; i < buf->nr_blocks && buf->blocks[i]; i++)
+	for (i = 0; i < buf->nr_blocks && buf->blocks[i]; i++) {
+		nsdm_iommu_forget(buf->blocks[i]);
 		__free_pages(buf->blocks[i], buf->order);
+	}
 	atomic_long_sub(buf->nr_blocks << buf->order, &nsdm_gpu_pages);
 	kvfree(buf);
 	atomic_dec(&nsdm_gpu_nr_buffers);
@@ -132,6 +135,7 @@ static struct nsdm_gpu_buffer *nsdm_gpu_alloc(u64 size, u32 order, u32 flags)
 			nsdm_gpu_free(buf);
 			return ERR_PTR(-ENOMEM);
 		}
+		nsdm_iommu_unmap(buf->blocks[i]);
 	}
 	return buf;
 }
@@ -256,7 +260,8 @@ static struct sg_table *nsdm_gpu_map(struct dma_buf_attachment *attach,
 	dma_addr_t addr = NSDM_GPU_NO_RAM_ADDR;
 	struct nsdm_gpu_map *map;
 	struct scatterlist *sg;
-	int i, err;
+	size_t i;
+	int err;
 
 	dma_resv_assert_held(attach->dmabuf->resv);
 	if (buf->revoked)
@@ -293,6 +298,9 @@ static struct sg_table *nsdm_gpu_map(struct dma_buf_attachment *attach,
 		}
 		map->sgt.nents = map->sgt.orig_nents;
 	}
+	if (list_empty(&buf->maps))
+		for (i = 0; i < buf->nr_blocks; i++)
+			nsdm_iommu_map(buf->blocks[i]);
 	list_add(&map->node, &buf->maps);
 	atomic_inc(&nsdm_gpu_nr_maps);
 	return &map->sgt;
@@ -308,9 +316,14 @@ static void nsdm_gpu_unmap(struct dma_buf_attachment *attach,
 			   struct sg_table *sgt, enum dma_data_direction dir)
 {
 	struct nsdm_gpu_map *map = container_of(sgt, struct nsdm_gpu_map, sgt);
+	struct nsdm_gpu_buffer *buf = attach->dmabuf->priv;
+	size_t i;
 
 	dma_resv_assert_held(attach->dmabuf->resv);
 	list_del(&map->node);
+	if (list_empty(&buf->maps))
+		for (i = 0; i < buf->nr_blocks; i++)
+			nsdm_iommu_unmap(buf->blocks[i]);
 	if (map->dma)
 		dma_unmap_sgtable(map->dev, sgt, dir, 0);
 	sg_free_table(sgt);
