@@ -9,6 +9,7 @@
  *
  *	STRESS=600 SEED=7 ./stress_test all_at_once
  */
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -17,6 +18,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
@@ -30,16 +32,19 @@
 #define QUEUES		DISTURB_QUEUES	/* two for each worker that binds */
 #define MAX_FLOWS	3
 #define MAX_HELD	400
+#define ROOM		(4UL << 20)	/* more than all flows of a binding send */
 
 enum {
 	BINDS, REFUSALS, ATTACHED, PLACED, HOST, OTHERS, REVOKED, UNBOUND, DELETED,
-	SETTINGS, DOWN, NR_COUNTERS
+	SETTINGS, DOWN, NIC_PLACED, EXHAUSTED, DISTURBED, PAUSED, BEFORE, NR_COUNTERS
 };
 
 static const char *const counters[NR_COUNTERS] = {
 	"binds", "refused", "attached", "bytes placed", "in host memory",
 	"tokens returned by others", "revoked", "unbound in mid-stream",
 	"links and namespaces deleted", "settings", "times down",
+	"packets placed", "no memory for", "not placed for others", "paused",
+	"bytes before attach",
 };
 
 /* ---- what a round is to do --------------------------------------------- */
@@ -95,7 +100,7 @@ static void make_plan(struct plan *p, struct stress_rnd *rnd, bool own_world)
 
 	memset(p, 0, sizeof(*p));
 	p->kind = kinds[rnd_below(rnd, ARRAY_SIZE(kinds))];
-	p->size = 65536UL << rnd_below(rnd, 6);
+	p->size = rnd_below(rnd, 2) ? ROOM : 65536UL << rnd_below(rnd, 6);
 	p->chunk = p->kind == DEVMEM_BUF_UDMABUF ? 4096 : 4096U << 2 * rnd_below(rnd, 3);
 	p->event = rnd_below(rnd, NR_EVENTS);
 	if (!own_world && p->event > REVOKE)
@@ -205,6 +210,25 @@ static void send_all(int sock, const struct flow_plan *f)
 	_exit(0);
 }
 
+static void attach_flow(struct flow *f)
+{
+	static const int expected[] = { -ESHUTDOWN, -ENETUNREACH, -ENETDOWN, -ENOENT, -ENOTCONN, 0 };
+	int err, queued = 0;
+
+	f->asked = true;
+	stress_doing("attach");
+	err = devmem_attach(f->c.rx, b.res.id, devmem_buf_fd(b.buf),
+			    DEVMEM_ATTACH_REPORT_LOST);
+	if (err && !may_fail(err, expected))
+		fail("attach: %s", devmem_error());
+	if (err)
+		return;
+	f->rx.b = &b;
+	must(ioctl(f->c.rx, SIOCINQ, &queued));
+	stress_count(BEFORE, f->rx.host + (uint64_t)queued);
+	stress_count(ATTACHED, 1);
+}
+
 static bool open_flow(struct flow *f, const struct flow_plan *plan_)
 {
 	static const int expected[] = { -ENETUNREACH, -EHOSTUNREACH, -EADDRNOTAVAIL,
@@ -221,28 +245,13 @@ static bool open_flow(struct flow *f, const struct flow_plan *plan_)
 	rx_init(&f->rx, f->c.rx, NULL, plan_->rnd.state);
 	f->rx.lossy = true;
 	f->rx.plain = true;
+	if (!plan_->attach_at)
+		attach_flow(f);
 	f->sender = test_fork();
 	if (!f->sender)
 		send_all(f->c.tx, plan_);
 	close(f->c.tx);
 	return true;
-}
-
-static void attach_flow(struct flow *f)
-{
-	static const int expected[] = { -ESHUTDOWN, -ENETUNREACH, -ENOENT, -ENOTCONN, 0 };
-	int err;
-
-	f->asked = true;
-	stress_doing("attach");
-	err = devmem_attach(f->c.rx, b.res.id, devmem_buf_fd(b.buf),
-			    DEVMEM_ATTACH_REPORT_LOST);
-	if (err && !may_fail(err, expected))
-		fail("attach: %s", devmem_error());
-	if (err)
-		return;
-	f->rx.b = &b;
-	stress_count(ATTACHED, 1);
 }
 
 /* ---- reading ------------------------------------------------------------ */
@@ -381,6 +390,25 @@ static void *event_main(void *arg)
 	return NULL;
 }
 
+/* Why packets of attached connections went to host memory. Who has room for all that is
+ * sent has memory for all that comes.
+ */
+static void account(void)
+{
+	struct devmem_bind_info info;
+
+	if (!b.nl || devmem_bind_get(b.nl, b.res.id, &info, 0))
+		return;
+	if (plan.size == ROOM)
+		check_eq(info.stats.fallback_exhausted, 0);
+	check_eq(info.stats.fallback_nomem, 0);
+	stress_count(NIC_PLACED, info.stats.placed_packets);
+	stress_count(EXHAUSTED, info.stats.fallback_exhausted);
+	stress_count(DISTURBED, info.stats.fallback_packets - info.stats.fallback_exhausted -
+		     info.stats.fallback_inactive);
+	stress_count(PAUSED, info.stats.fallback_paused);
+}
+
 /* Bound, with everybody at it; @queues of nsd0 are ours alone. */
 static void run_plan(const uint32_t *queues, unsigned int nr_queues)
 {
@@ -403,6 +431,7 @@ static void run_plan(const uint32_t *queues, unsigned int nr_queues)
 	for (i = 0; i < nr; i++)
 		while (waitpid(flows[i].sender, NULL, 0) < 0 && errno == EINTR)
 			;
+	account();
 	if (plan.leave)
 		return;
 	stress_doing("unbind");
@@ -498,6 +527,8 @@ static void all_at_once(void)
 {
 	stress_run(workers, ARRAY_SIZE(workers), counters, NR_COUNTERS, all_happened, show_state);
 	check(all_happened());
+	/* else there was no memory, or it had been taken back */
+	check_cmp(stress_counted(DISTURBED), <=, stress_counted(NIC_PLACED) / 2);
 	if (!within(20000, live_object("links") == 2))
 		fail("%ld links are left of worlds that have ended", live_object("links") - 2);
 }
