@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What is seen of a binding from another network namespace: nothing. Not in a dump,
+ * not by its number, not by who listens, not by a socket that wants to attach.
+ */
+#include <errno.h>
+#include <net/if.h>
+#include <string.h>
+
+#include "common.h"
+#include "common_attach.h"
+#include "common_ctl.h"
+
+static struct bound b, far;
+
+/* A binding of the sender's, on nsd1. */
+static void bind_far(void)
+{
+	static const uint32_t queue;
+	void *map;
+
+	env_enter(SENDER);
+	check_eq(devmem_buf_alloc(&far.buf, DEVMEM_BUF_GPU, 1 << 20, 0), 0);
+	check_eq(devmem_buf_map(far.buf, &map, 0), 0);
+	check_eq(devmem_nl_open(&far.nl, 0), 0);
+	check_eq(devmem_bind_rx(far.nl, if_nametoindex("nsd1"), &queue, 1,
+				devmem_buf_fd(far.buf), 0, &far.res, 0), 0);
+	env_enter(RECEIVER);
+}
+
+static void in_a_dump(void)
+{
+	bind_buffer(&b, DEVMEM_BUF_GPU, 1 << 20, 0);
+	check_eq(ctl_count_bindings(), 1);
+	env_enter(SENDER);
+	check_eq(ctl_count_bindings(), 0);
+	bind_far();
+	check_eq(ctl_count_bindings(), 1);
+	env_leave();
+	check_eq(ctl_count_bindings(), 0);
+	env_enter(RECEIVER);
+}
+
+static void by_its_number(void)
+{
+	struct devmem_bind_info info;
+
+	bind_buffer(&b, DEVMEM_BUF_GPU, 1 << 20, 0);
+	bind_far();
+	check_eq(devmem_bind_get(b.nl, b.res.id, &info, 0), 0);
+	check_eq(devmem_bind_get(b.nl, far.res.id, &info, 0), -ENOENT);
+	check_eq(devmem_bind_get(far.nl, far.res.id, &info, 0), 0);
+	check_eq(devmem_bind_get(far.nl, b.res.id, &info, 0), -ENOENT);
+}
+
+static void next_is(struct devmem_nl *nl, uint32_t cmd, uint32_t id)
+{
+	struct devmem_event ev;
+
+	check_eq(devmem_nl_event(nl, &ev, patient(3000), 0), 0);
+	check_eq(ev.cmd, cmd);
+	check_eq(ev.info.id, id);
+}
+
+/* Each listener is told of those of its own namespace, and of nothing else first. */
+static void by_who_listens(void)
+{
+	struct devmem_nl *here, *there;
+
+	check_eq(devmem_nl_open(&here, 0), 0);
+	check_eq(devmem_nl_subscribe(here, 0), 0);
+	env_enter(SENDER);
+	check_eq(devmem_nl_open(&there, 0), 0);
+	check_eq(devmem_nl_subscribe(there, 0), 0);
+	env_enter(RECEIVER);
+	bind_buffer(&b, DEVMEM_BUF_GPU, 1 << 20, 0);
+	bind_far();
+	next_is(here, NETDEV_DEVMEM_CMD_BIND_NTF, b.res.id);
+	next_is(there, NETDEV_DEVMEM_CMD_BIND_NTF, far.res.id);
+	unbind(&b);
+	unbind(&far);
+	next_is(here, NETDEV_DEVMEM_CMD_UNBIND_NTF, b.res.id);
+	next_is(there, NETDEV_DEVMEM_CMD_UNBIND_NTF, far.res.id);
+	devmem_nl_close(here);
+	devmem_nl_close(there);
+}
+
+/* Its end of the connection, and the right to the memory. */
+static void by_a_socket(void)
+{
+	struct conn c;
+
+	bind_buffer(&b, DEVMEM_BUF_GPU, 1 << 20, 0);
+	connect_pair(&c, AF_INET);
+	must(set_ulp(c.tx, "devmem"));
+	check_errno(try_attach(c.tx, b.res.id, devmem_buf_fd(b.buf)), ENOENT);
+	no_flow(&b);
+}
+
+static void setup(void)
+{
+	env_setup(8);
+}
+
+static const struct ktap_case cases[] = {
+	KTAP_CASE(in_a_dump),
+	KTAP_CASE(by_its_number),
+	KTAP_CASE(by_who_listens),
+	KTAP_CASE(by_a_socket),
+};
+
+int main(int argc, char **argv)
+{
+	return ktap_main(argc, argv, setup, cases, ARRAY_SIZE(cases));
+}
