@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -58,6 +59,14 @@ static void begin(int family)
 	must(getsockopt(c.tx, IPPROTO_TCP, TCP_QUEUE_SEQ, &isn, &len));
 	must(setsockopt(c.tx, IPPROTO_TCP, TCP_REPAIR, &off, sizeof(off)));
 	attach(c.rx, &b);
+}
+
+static struct devmem_bind_info binding(void)
+{
+	struct devmem_bind_info info;
+
+	bound_info(&b, &info);
+	return info;
 }
 
 /* Receive all of the stream; some of it must have been placed. */
@@ -201,6 +210,9 @@ static void reroute(int family, const char *early_demux, int mtu)
 	test_join(sender);
 	forwarded += watch(tap, 1);
 	diag("%zu bytes of payload forwarded, from host memory", forwarded);
+	/* nothing was placed that had another way to go, but what was under way */
+	if (forwarded)
+		check_cmp(binding().stats.fallback_route, >, 0);
 	close(tap);
 	write_sysctl("ipv4/tcp_early_demux", "1");
 }
@@ -231,14 +243,6 @@ static void rerouted_to_a_narrow_link(void)
 	write_sysctl("ipv4/ip_no_pmtu_disc", "0");
 }
 
-static uint64_t placed_bytes(void)
-{
-	struct devmem_bind_info info;
-
-	bound_info(&b, &info);
-	return info.stats.placed_bytes;
-}
-
 /* Any change of routes makes the socket look its route up again, and what is under
  * way by then, a window at most, may go to host memory. Here are two changes, and
  * then at least twice as much is placed.
@@ -256,8 +260,8 @@ static void routes_flushed(void)
 	for (i = 0; runs(rd); i++) {
 		must_cmd("ip route %s 10.77.0.0/24 via 10.9.0.2", i & 1 ? "del" : "add");
 		cmd("ip route flush cache");
-		placed = placed_bytes();
-		check(within(10000, !runs(rd) || placed_bytes() > placed + STREAM / 32));
+		placed = binding().stats.placed_bytes;
+		check(within(10000, !runs(rd) || binding().stats.placed_bytes > placed + STREAM / 32));
 	}
 	test_join(rd);
 	test_join(sender);
@@ -350,6 +354,56 @@ static void mirrored_by_a_filter(void)
 	by_a_filter("mirror");
 }
 
+/* ---- without its socket ------------------------------------------------- */
+
+/* All that is marked goes to the dummy. */
+static void make_detour(void)
+{
+	make_dummy();
+	write_sysctl("ipv4/ip_forward", "1");
+	must_cmd("ip link set dum0 mtu 9000");
+	must_cmd("ip route add default dev dum0 table 100");
+	must_cmd("ip rule add pref 1 lookup local");
+	must_cmd("ip rule add pref 0 fwmark 7 lookup 100");
+	must_cmd("ip rule del pref 0 lookup local");
+	defer(del_ingress, NULL);
+	must_cmd("tc qdisc add dev nsd0 ingress");
+}
+
+/* tc has a program that takes a packet's socket away, and marks the packet. */
+static int add_thief(void)
+{
+	static const char code[] = "1,6 0 0 3";		/* returns TC_ACT_PIPE */
+	int fd = must(memfd_create("code", 0));
+
+	check_eq(write(fd, code, sizeof(code) - 1), (ssize_t)sizeof(code) - 1);
+	return cmd("tc filter add dev nsd0 parent ffff: protocol ip prio 1 matchall action bpf bytecode-file /proc/%d/fd/%d pipe action skbedit mark 7",
+		   getpid(), fd);
+}
+
+/* Its route is valid, so it is placed; and nothing but the guard keeps it from leaving. */
+static void robbed_of_its_socket(void)
+{
+	const size_t some = 20000;
+	struct rx rx;
+
+	make_detour();
+	begin(AF_INET);
+	rx_init(&rx, c.rx, &b, SEED);
+	send_pattern(c.tx, some, 0, SEED, 1000);
+	rx_all(&rx, some);
+	check_cmp(rx.placed, >, 0);
+	check_eq(binding().stats.forward_drops, 0);
+	if (add_thief())
+		skip("no act_bpf");
+	send_pattern(c.tx, some, some, SEED, 1000);
+	check(within(5000, binding().stats.forward_drops));
+	del_filter();
+	rx_all(&rx, some);
+	rx_check_info(&rx);
+	diag("%llu packets were dropped", (unsigned long long)binding().stats.forward_drops);
+}
+
 /* ---- the same addresses elsewhere -------------------------------------- */
 
 /* A third network namespace where both addresses are on lo, and a connection
@@ -420,6 +474,7 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(routes_flushed),
 	KTAP_CASE(redirected_by_a_filter),
 	KTAP_CASE(mirrored_by_a_filter),
+	KTAP_CASE(robbed_of_its_socket),
 	KTAP_CASE(same_tuple_in_another_namespace),
 };
 
