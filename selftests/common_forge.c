@@ -43,7 +43,7 @@ void forge_open(struct forge *f, int tx)
 
 	memset(&ss, 0, sizeof(ss));
 	memset(f, 0, sizeof(*f));
-	wire_open(&f->w);
+	wire_open_link(&f->w);
 	f->tx = tx;
 	f->id = 1;
 	must(getsockname(tx, (void *)&ss, &len));
@@ -97,6 +97,16 @@ void forge_tcp(struct forge *f, void *at, uint8_t flags, uint16_t urg)
 	th->check = checksum(f, IPPROTO_TCP, at, FORGE_TCP);
 }
 
+void forge_data(struct forge *f, void *at, int32_t off, size_t len)
+{
+	struct tcphdr *th = at;
+
+	forge_tcp(f, at, TCP_ACK | TCP_PSH, 0);
+	th->seq = htonl(ntohl(th->seq) + (uint32_t)off);
+	th->check = 0;
+	th->check = checksum(f, IPPROTO_TCP, at, FORGE_TCP + len);
+}
+
 /* With @frag, IPv4's field, if it is not 0. */
 static void send_ip(struct forge *f, uint8_t proto, const void *payload, size_t len,
 		    uint16_t frag)
@@ -141,7 +151,8 @@ static void send_ip(struct forge *f, uint8_t proto, const void *payload, size_t 
 	}
 	memcpy(at, payload, len);
 	len += (size_t)(at - frame);
-	check_eq(send(f->w.packet, frame, len, 0), (ssize_t)len);
+	if (send(f->w.packet, frame, len, 0) != (ssize_t)len && !f->may_fail)
+		fail("send: %s", strerror(errno));
 }
 
 void forge_send(struct forge *f, uint8_t proto, const void *payload, size_t len)
@@ -157,16 +168,18 @@ void forge_fragment(struct forge *f, uint8_t proto, const void *payload, size_t 
 		(uint16_t)(off / 8 | (more ? IP_MF : 0)));
 }
 
-void forge_gue(struct forge *f, const void *tcp)
+void forge_gue(struct forge *f, const void *tcp, size_t len)
 {
-	unsigned char at[sizeof(struct udphdr) + 4 + FORGE_TCP] = {};
+	unsigned char at[PACKET_MAX] = {};
 	struct udphdr *uh = (void *)at;
+	size_t all = sizeof(*uh) + 4 + len;
 
+	check_cmp(all, <=, sizeof(at));
 	uh->source = htons(1234);
 	uh->dest = htons(FORGE_GUE_PORT);
-	uh->len = htons(sizeof(at));
+	uh->len = htons((uint16_t)all);
 	at[sizeof(*uh) + 1] = IPPROTO_TCP;	/* GUE: version 0, no options, this protocol */
-	memcpy(at + sizeof(*uh) + 4, tcp, FORGE_TCP);
-	uh->check = checksum(f, IPPROTO_UDP, at, sizeof(at));
-	forge_send(f, IPPROTO_UDP, at, sizeof(at));
+	memcpy(at + sizeof(*uh) + 4, tcp, len);
+	uh->check = checksum(f, IPPROTO_UDP, at, all);
+	forge_send(f, IPPROTO_UDP, at, all);
 }

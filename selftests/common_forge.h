@@ -23,6 +23,7 @@ struct forge {
 	unsigned char addr[2][16];
 	uint16_t port[2];
 	uint32_t id;		/* of the fragments */
+	bool may_fail;		/* the link may be down */
 };
 
 /* The sender's socket is @tx. */
@@ -32,6 +33,11 @@ void forge_close(struct forge *f);
 /* A segment where the sender's stream is now, FORGE_TCP bytes. */
 void forge_tcp(struct forge *f, void *at, uint8_t flags, uint16_t urg);
 
+/* The same in front of @len bytes of payload, which are there already: @off bytes from
+ * where the stream is.
+ */
+void forge_data(struct forge *f, void *at, int32_t off, size_t len);
+
 /* An IP packet with it, or what else there is of @proto. */
 void forge_send(struct forge *f, uint8_t proto, const void *payload, size_t len);
 
@@ -39,7 +45,7 @@ void forge_send(struct forge *f, uint8_t proto, const void *payload, size_t len)
 void forge_fragment(struct forge *f, uint8_t proto, const void *payload, size_t off,
 		    size_t len, bool more);
 
-/* In UDP, for the port that "ip fou" has for GUE. */
-void forge_gue(struct forge *f, const void *tcp);
+/* In UDP, for the port that "ip fou" has for GUE: @len bytes, header and payload. */
+void forge_gue(struct forge *f, const void *tcp, size_t len);
 
 #endif /* SELFTESTS_COMMON_FORGE_H */

@@ -63,15 +63,14 @@ static void only_ours(int fd)
 	must(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog)));
 }
 
-void wire_open(struct wire *w)
+void wire_open_link(struct wire *w)
 {
 	struct sockaddr_ll ll = { .sll_family = AF_PACKET,
 				  .sll_protocol = htons(ETH_P_IP) };
-	struct sockaddr_storage ss;
-	socklen_t len = sizeof(ss);
 	int big = 4 << 20;
 
 	memset(w, 0, sizeof(*w));
+	w->listener = -1;
 	read_mac(RECEIVER, w->mac[0]);
 	read_mac(SENDER, w->mac[1]);
 	env_enter(SENDER);
@@ -81,6 +80,14 @@ void wire_open(struct wire *w)
 	must(bind(w->packet, (void *)&ll, sizeof(ll)));
 	setsockopt(w->packet, SOL_SOCKET, SO_RCVBUFFORCE, &big, sizeof(big));
 	env_enter(RECEIVER);
+}
+
+void wire_open(struct wire *w)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+
+	wire_open_link(w);
 	must_cmd("ip neigh replace " WIRE_ADDR " lladdr %02x:%02x:%02x:%02x:%02x:%02x dev nsd0 nud permanent",
 		 w->mac[1][0], w->mac[1][1], w->mac[1][2], w->mac[1][3],
 		 w->mac[1][4], w->mac[1][5]);
@@ -95,7 +102,8 @@ void wire_open(struct wire *w)
 void wire_close(struct wire *w)
 {
 	close(w->packet);
-	close(w->listener);
+	if (w->listener >= 0)
+		close(w->listener);
 }
 
 static uint32_t sum_of(const void *data, size_t len, uint32_t sum)

@@ -72,6 +72,8 @@ struct segment {
 };
 
 void wire_open(struct wire *w);
+/* What is needed to send packets, without a listener to connect to. */
+void wire_open_link(struct wire *w);
 void wire_close(struct wire *w);
 
 /* A new connection from a new port. Returns the accepted socket. */

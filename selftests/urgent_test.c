@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "common.h"
+#include "common_forge.h"
 #include "common_wire.h"
 
 static struct bound b;
@@ -355,12 +356,17 @@ static void in_the_backlog_before_the_ulp(void)
 	finish();
 }
 
+static int blocked_errno;
+
 static void *blocked_attach(void *arg)
 {
 	struct trap *t = arg;
 
-	return (void *)(long)setsockopt(rx.sock, SOL_DEVMEM, DEVMEM_ATTACH, t->page,
-					sizeof(struct devmem_attach));
+	int ret = setsockopt(rx.sock, SOL_DEVMEM, DEVMEM_ATTACH, t->page,
+			     sizeof(struct devmem_attach));
+
+	blocked_errno = errno;
+	return (void *)(long)ret;
 }
 
 /* DEVMEM_ATTACH is stopped where it copies its argument. */
@@ -392,6 +398,67 @@ static void while_attaching(void)
 	rx_all(&rx, 4000);
 	still_placed();
 	finish();
+}
+
+/* The same socket, with another connection: nothing keeps a pointer from TCP until it is
+ * attached once more. What has come meanwhile TCP gets first, and then it is in the way.
+ */
+static void while_attaching_anew(void)
+{
+	struct sockaddr unspec = { .sa_family = AF_UNSPEC };
+	struct sockaddr_storage ss;
+	unsigned char tcp[FORGE_TCP];
+	struct devmem_attach a = {};
+	struct waiting before;
+	pthread_t thread;
+	struct forge f;
+	struct conn c;
+	struct trap t;
+	void *ret;
+	int one = 1, listener;
+	socklen_t len = side_addr(&ss, SENDER, AF_INET, 0);
+
+	bind_buffer(&b, DEVMEM_BUF_GPU, 4 << 20, 65536);
+	connect_pair(&c, AF_INET);
+	rx_init(&rx, c.rx, &b, WIRE_SEED);
+	must(setsockopt(c.rx, SOL_SOCKET, SO_OOBINLINE, &one, sizeof(one)));
+	must(setsockopt(c.rx, IPPROTO_TCP, TCP_ULP, "devmem", 7));
+	must(connect(c.rx, &unspec, sizeof(unspec)));
+	close(c.tx);
+	env_enter(SENDER);
+	listener = must(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+	env_enter(RECEIVER);
+	must(bind(listener, (void *)&ss, len));
+	must(listen(listener, 1));
+	must(getsockname(listener, (void *)&ss, &len));
+	must(connect(c.rx, (void *)&ss, len));
+	c.tx = must(accept4(listener, NULL, NULL, SOCK_CLOEXEC));
+	close(listener);
+	forge_open(&f, c.tx);
+
+	trap_set(&t);
+	check_eq(pthread_create(&thread, NULL, blocked_attach, &t), 0);
+	trap_wait(&t);
+	before = waiting();
+	forge_tcp(&f, tcp, TCP_ACK | TCP_URG, 1500);
+	forge_send(&f, IPPROTO_TCP, tcp, sizeof(tcp));
+	check(within(5000, waiting().locked_out > before.locked_out));
+	a.binding_id = b.res.id;
+	a.dmabuf_fd = devmem_buf_fd(b.buf);
+	trap_release(&t, &a, sizeof(a));
+	check_eq(pthread_join(thread, &ret), 0);
+	check_eq((long)ret, -1);
+	check_eq(blocked_errno, EBUSY);
+
+	/* until it has been read */
+	send_pattern(c.tx, 3000, 0, WIRE_SEED, 3000);
+	rx_all(&rx, 3000);
+	attach(c.rx, &b);
+	send_pattern(c.tx, 3000, 3000, WIRE_SEED, 3000);
+	rx_all(&rx, 3000);
+	check_eq(rx.placed, 3000);
+	disconnect_pair(&c);
+	forge_close(&f);
 }
 
 /* ---- around attach ----------------------------------------------------- */
@@ -482,6 +549,7 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(into_the_backlog),
 	KTAP_CASE(in_the_backlog_before_the_ulp),
 	KTAP_CASE(while_attaching),
+	KTAP_CASE(while_attaching_anew),
 	KTAP_CASE(flood_around_attach),
 };
 

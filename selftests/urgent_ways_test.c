@@ -201,7 +201,7 @@ static void no_fou(void *unused)
 
 static void in_gue(const void *tcp)
 {
-	forge_gue(&f, tcp);
+	forge_gue(&f, tcp, FORGE_TCP);
 }
 
 static void tunnel(int family)
