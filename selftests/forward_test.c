@@ -25,10 +25,12 @@
 #include <unistd.h>
 
 #include "common.h"
+#include "common_nft.h"
 
 #define SEED	0xf03d
 #define BUFFER	(4U << 20)
 #define STREAM	(16U << 20)
+#define SOME	20000U		/* of a short stream */
 #define WINDOW	(128 << 10)	/* SO_RCVBUF, half of what TCP makes of it */
 
 static struct bound b;
@@ -210,11 +212,44 @@ static void reroute(int family, const char *early_demux, int mtu)
 	test_join(sender);
 	forwarded += watch(tap, 1);
 	diag("%zu bytes of payload forwarded, from host memory", forwarded);
-	/* nothing was placed that had another way to go, but what was under way */
-	if (forwarded)
-		check_cmp(binding().stats.fallback_route, >, 0);
 	close(tap);
 	write_sysctl("ipv4/tcp_early_demux", "1");
+}
+
+/* The stream is quiet when the route changes: not one packet is placed after that. */
+static void rerouted_while_quiet(int family)
+{
+	const char *ip = family == AF_INET ? "ip" : "ip -6";
+	const char *host = family == AF_INET ? "10.9.0.1/32" : "fd09::1/128";
+	struct devmem_bind_info before;
+	struct rx rx;
+
+	make_dummy();
+	begin(family);
+	rx_init(&rx, c.rx, &b, SEED);
+	send_pattern(c.tx, SOME, 0, SEED, 1000);
+	rx_all(&rx, SOME);
+	check_cmp(rx.placed, >, 0);
+	must_cmd("%s route add %s dev dum0 metric 1", ip, host);
+	must_cmd("%s route del local %s dev nsd0 table local", ip, host);
+	before = binding();
+	send_pattern(c.tx, SOME, SOME, SEED, 1000);
+	check(within(5000, binding().stats.fallback_route > before.stats.fallback_route));
+	check_eq(binding().stats.placed_bytes, before.stats.placed_bytes);
+	must_cmd("%s route add local %s dev nsd0 table local", ip, host);
+	must_cmd("%s route del %s dev dum0 metric 1", ip, host);
+	rx_all(&rx, SOME);
+	check_eq(binding().stats.forward_drops, 0);
+}
+
+static void rerouted_while_quiet_ipv4(void)
+{
+	rerouted_while_quiet(AF_INET);
+}
+
+static void rerouted_while_quiet_ipv6(void)
+{
+	rerouted_while_quiet(AF_INET6);
 }
 
 static void rerouted_ipv4(void)
@@ -265,6 +300,42 @@ static void routes_flushed(void)
 	}
 	test_join(rd);
 	test_join(sender);
+}
+
+/* ---- devices on top ------------------------------------------------------ */
+
+static void end_upper(void *unused)
+{
+	(void)unused;
+	cmd("ip -n devmem-a link delete up0");
+}
+
+/* What belongs to another device on top may take packets: nothing is placed while
+ * there is one, and everything else is as before.
+ */
+static void beside_an_upper_device(void)
+{
+	struct devmem_bind_info before;
+	struct rx rx;
+
+	begin(AF_INET);
+	rx_init(&rx, c.rx, &b, SEED);
+	send_pattern(c.tx, SOME, 0, SEED, 1000);
+	rx_all(&rx, SOME);
+	check_cmp(rx.placed, >, 0);
+	defer(end_upper, NULL);
+	if (cmd("ip link add link nsd0 name up0 type macvlan mode bridge"))
+		skip("this kernel has no macvlan");
+	before = binding();
+	send_pattern(c.tx, SOME, SOME, SEED, 1000);
+	rx_all(&rx, SOME);
+	check_eq(binding().stats.placed_bytes, before.stats.placed_bytes);
+	check_cmp(binding().stats.fallback_route, >, before.stats.fallback_route);
+	must_cmd("ip link delete up0");
+	before = binding();
+	send_pattern(c.tx, SOME, 2 * SOME, SEED, 1000);
+	rx_all(&rx, SOME);
+	check_cmp(binding().stats.placed_bytes, >, before.stats.placed_bytes);
 }
 
 /* ---- filters ----------------------------------------------------------- */
@@ -356,52 +427,65 @@ static void mirrored_by_a_filter(void)
 
 /* ---- without its socket ------------------------------------------------- */
 
-/* All that is marked goes to the dummy. */
+#define FAR	"10.77.0.5"	/* behind the dummy */
+
 static void make_detour(void)
 {
 	make_dummy();
 	write_sysctl("ipv4/ip_forward", "1");
 	must_cmd("ip link set dum0 mtu 9000");
-	must_cmd("ip route add default dev dum0 table 100");
-	must_cmd("ip rule add pref 1 lookup local");
-	must_cmd("ip rule add pref 0 fwmark 7 lookup 100");
-	must_cmd("ip rule del pref 0 lookup local");
+	must_cmd("ip route add " FAR " dev dum0");
+	must_cmd("ip neigh add " FAR " lladdr 02:00:00:00:00:01 dev dum0 nud permanent");
 	defer(del_ingress, NULL);
 	must_cmd("tc qdisc add dev nsd0 ingress");
 }
 
-/* tc has a program that takes a packet's socket away, and marks the packet. */
+/* The connection, unknown to netfilter so far, is another host's from here on. */
+static void translate(void)
+{
+	nft_table(AF_INET);
+	nft_add(AF_INET, "chain", "pre { type nat hook prerouting priority -100 ; }");
+	nft_add(AF_INET, "rule", "pre ip daddr 10.9.0.1 meta l4proto tcp dnat to " FAR);
+}
+
+/* tc has a program that takes a packet's socket away. */
 static int add_thief(void)
 {
 	static const char code[] = "1,6 0 0 3";		/* returns TC_ACT_PIPE */
 	int fd = must(memfd_create("code", 0));
 
 	check_eq(write(fd, code, sizeof(code) - 1), (ssize_t)sizeof(code) - 1);
-	return cmd("tc filter add dev nsd0 parent ffff: protocol ip prio 1 matchall action bpf bytecode-file /proc/%d/fd/%d pipe action skbedit mark 7",
+	return cmd("tc filter add dev nsd0 parent ffff: protocol ip prio 1 matchall action bpf bytecode-file /proc/%d/fd/%d",
 		   getpid(), fd);
 }
 
-/* Its route is valid, so it is placed; and nothing but the guard keeps it from leaving. */
+/* Its route is valid, so it is placed, but then it gets another; and without a socket
+ * nothing but the guard keeps it from leaving.
+ */
 static void robbed_of_its_socket(void)
 {
-	const size_t some = 20000;
+	unsigned long before;
 	struct rx rx;
 
 	make_detour();
 	begin(AF_INET);
 	rx_init(&rx, c.rx, &b, SEED);
-	send_pattern(c.tx, some, 0, SEED, 1000);
-	rx_all(&rx, some);
+	send_pattern(c.tx, SOME, 0, SEED, 1000);
+	rx_all(&rx, SOME);
 	check_cmp(rx.placed, >, 0);
 	check_eq(binding().stats.forward_drops, 0);
 	if (add_thief())
 		skip("no act_bpf");
-	send_pattern(c.tx, some, some, SEED, 1000);
+	translate();
+	before = sent_to_dummy();
+	send_pattern(c.tx, SOME, SOME, SEED, 1000);
 	check(within(5000, binding().stats.forward_drops));
 	del_filter();
-	rx_all(&rx, some);
+	nft_delete(AF_INET);
+	rx_all(&rx, SOME);
 	rx_check_info(&rx);
-	diag("%llu packets were dropped", (unsigned long long)binding().stats.forward_drops);
+	diag("%llu packets were dropped, %lu forwarded from host memory",
+	     (unsigned long long)binding().stats.forward_drops, sent_to_dummy() - before);
 }
 
 /* ---- the same addresses elsewhere -------------------------------------- */
@@ -467,11 +551,14 @@ static void setup(void)
 }
 
 static const struct ktap_case cases[] = {
+	KTAP_CASE(rerouted_while_quiet_ipv4),
+	KTAP_CASE(rerouted_while_quiet_ipv6),
 	KTAP_CASE(rerouted_ipv4),
 	KTAP_CASE(rerouted_ipv4_without_early_demux),
 	KTAP_CASE(rerouted_ipv6_without_early_demux),
 	KTAP_CASE(rerouted_to_a_narrow_link),
 	KTAP_CASE(routes_flushed),
+	KTAP_CASE(beside_an_upper_device),
 	KTAP_CASE(redirected_by_a_filter),
 	KTAP_CASE(mirrored_by_a_filter),
 	KTAP_CASE(robbed_of_its_socket),
