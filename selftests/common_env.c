@@ -25,7 +25,7 @@
 
 #include "common.h"
 
-#define MAX_WORDS	48
+#define MAX_WORDS	96
 #define CARRIER_MS	5000
 
 static int home_ns = -1;

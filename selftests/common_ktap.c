@@ -20,7 +20,6 @@
 #include "ktap.h"
 
 #define STATUS_FAIL	1
-#define STATUS_SKIP	4
 #define MAX_DEFERRED	64
 #define GRACE_S		10	/* for what was deferred, after the time is up */
 #define SETTLE_MS	2000	/* for work items and RCU */
@@ -100,7 +99,7 @@ void skip(const char *fmt, ...)
 	va_start(ap, fmt);
 	vdiag("skipped: ", fmt, ap);
 	va_end(ap);
-	finish(STATUS_SKIP);
+	finish(KTAP_SKIP);
 }
 
 void defer(void (*fn)(void *arg), void *arg)
@@ -155,7 +154,7 @@ void test_join(pid_t pid)
 		fail("waitpid: %s", strerror(errno));
 	if (WIFSIGNALED(status))
 		fail("helper %d: killed by signal %d", pid, WTERMSIG(status));
-	if (WEXITSTATUS(status) == STATUS_SKIP)
+	if (WEXITSTATUS(status) == KTAP_SKIP)
 		skip("helper");
 	if (WEXITSTATUS(status))
 		fail("helper %d: exit status %d", pid, WEXITSTATUS(status));
@@ -254,11 +253,11 @@ static void print_result(size_t number, const struct ktap_case *c, int status,
 	const char *p;
 
 	diag("%s: %lld ms", c->name, ms);
-	printf("%s %zu - ", status && status != STATUS_SKIP ? "not ok" : "ok",
+	printf("%s %zu - ", status && status != KTAP_SKIP ? "not ok" : "ok",
 	       number);
 	for (p = c->name; *p; p++)
 		putchar(*p == '_' ? ' ' : *p);
-	printf("%s\n", status == STATUS_SKIP ? " # SKIP" : "");
+	printf("%s\n", status == KTAP_SKIP ? " # SKIP" : "");
 	fflush(stdout);
 }
 
@@ -279,14 +278,14 @@ static int run_cases(const struct ktap_case *cases, size_t nr, const char *only)
 		start = now_ms();
 		status = run_case(&cases[i]);
 		print_result(++number, &cases[i], status, now_ms() - start);
-		if (status == STATUS_SKIP)
+		if (status == KTAP_SKIP)
 			skipped++;
 		else if (status)
 			failed++;
 	}
 	if (failed)
 		return STATUS_FAIL;
-	return skipped == number ? STATUS_SKIP : 0;
+	return skipped == number ? KTAP_SKIP : 0;
 }
 
 int ktap_main(int argc, char **argv, void (*setup)(void),

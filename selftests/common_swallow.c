@@ -105,7 +105,7 @@ static int load(enum bpf_prog_type type, const struct bpf_insn *insns, size_t nr
 }
 
 /* As "tc filter add dev nsd0 ingress bpf direct-action" does with a file. */
-static void attach_classifier(int prog)
+static void attach_classifier(int prog, uint32_t pref)
 {
 	static struct ctl_nl nl;
 	struct ctl_answer answer;
@@ -124,7 +124,7 @@ static void attach_classifier(int prog)
 	tc->tcm_family = AF_UNSPEC;
 	tc->tcm_ifindex = (int)env_ifindex();
 	tc->tcm_parent = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS);
-	tc->tcm_info = TC_H_MAKE(1U << 16, htons(ETH_P_ALL));
+	tc->tcm_info = TC_H_MAKE(pref << 16, htons(ETH_P_ALL));
 	mnl_attr_put_strz(nlh, TCA_KIND, "bpf");
 	nest = mnl_attr_nest_start(nlh, TCA_OPTIONS);
 	mnl_attr_put_u32(nlh, TCA_BPF_FD, (uint32_t)prog);
@@ -137,7 +137,7 @@ static void attach_classifier(int prog)
 		skip("cls_bpf: %s", strerror(answer.err));
 }
 
-static void begin_pull(int family)
+void swallow_pull_at(uint32_t pref)
 {
 	static const struct bpf_insn pull[] = {
 		MOVR(6, 1),
@@ -148,9 +148,17 @@ static void begin_pull(int family)
 		MOV(0, TC_ACT_OK), EXIT(),
 	};
 
+	int prog = load(BPF_PROG_TYPE_SCHED_CLS, pull, ARRAY_SIZE(pull));
+
+	attach_classifier(prog, pref);
+	close(prog);
+}
+
+static void begin_pull(int family)
+{
 	(void)family;
 	begin_tc();
-	attach_classifier(load(BPF_PROG_TYPE_SCHED_CLS, pull, ARRAY_SIZE(pull)));
+	swallow_pull_at(1);
 }
 
 const struct swallower swallow_pull = { .before = begin_pull, .end = end_tc };

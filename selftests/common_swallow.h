@@ -25,6 +25,9 @@ extern const struct swallower swallow_csum;
 /* a program of tc wants each packet in one piece */
 extern const struct swallower swallow_pull;
 
+/* the same filter alone, for a clsact qdisc that nsd0 has */
+void swallow_pull_at(uint32_t pref);
+
 /* u32 of tc lets pass what has some payload, and what is short; IPv4 only */
 extern const struct swallower swallow_u32;
 

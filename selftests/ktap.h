@@ -36,6 +36,7 @@
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 #endif
 
+#define KTAP_SKIP	4	/* exit status of a helper that called skip() */
 #define KTAP_TIMEOUT	20	/* seconds for a case that does not say */
 
 struct ktap_case {
