@@ -181,7 +181,7 @@ void tool_must_say(const struct tool *t, const char *text)
 
 unsigned int tool_number(const struct tool *t)
 {
-	char text[64];
+	char text[64] = "";
 
 	check(within(END_MS, (tool_text(t->out, text, sizeof(text)), strchr(text, '\n'))));
 	return (unsigned int)strtoul(text, NULL, 10);

@@ -31,21 +31,21 @@ static struct {
 } given;
 
 /* In place of the C library's. */
-int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+int setsockopt(int fd, int level, int optname, const void *optval, socklen_t optlen)
 {
-	const struct devmem_range *ranges = value;
-	unsigned int i, nr = len / sizeof(*ranges), tokens = 0;
+	const struct devmem_range *ranges = optval;
+	unsigned int i, count = optlen / sizeof(*ranges), tokens = 0;
 
-	if (level == SOL_SOCKET && name == SO_DEVMEM_DONTNEED) {
-		for (i = 0; i < nr; i++)
+	if (level == SOL_SOCKET && optname == SO_DEVMEM_DONTNEED) {
+		for (i = 0; i < count; i++)
 			tokens += ranges[i].token_count;
 		given.calls++;
-		if (nr > given.most_ranges)
-			given.most_ranges = nr;
+		if (count > given.most_ranges)
+			given.most_ranges = count;
 		if (tokens > given.most_tokens)
 			given.most_tokens = tokens;
 	}
-	return (int)syscall(SYS_setsockopt, fd, level, name, value, len);
+	return (int)syscall(SYS_setsockopt, fd, level, optname, optval, optlen);
 }
 
 static void check_given(unsigned int calls, unsigned int ranges, unsigned int tokens)
@@ -236,7 +236,7 @@ static void collected_downwards(void)
 /* Each a range of its own; then the gaps, each between two that have gone. */
 static void collected_with_gaps(void)
 {
-	unsigned int i, first, half = (nr + 1) / 2;
+	unsigned int i, first, half;
 	struct devmem_tokens *t;
 
 	receive(64);

@@ -23,11 +23,11 @@ static struct conn c;
 static int events;	/* the socket of the last subscription */
 
 /* In place of the C library's. */
-int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+int setsockopt(int fd, int level, int optname, const void *optval, socklen_t optlen)
 {
-	if (level == SOL_NETLINK && name == NETLINK_ADD_MEMBERSHIP)
+	if (level == SOL_NETLINK && optname == NETLINK_ADD_MEMBERSHIP)
 		events = fd;
-	return (int)syscall(SYS_setsockopt, fd, level, name, value, len);
+	return (int)syscall(SYS_setsockopt, fd, level, optname, optval, optlen);
 }
 
 static void bind_one(struct bound *one, uint32_t queue)

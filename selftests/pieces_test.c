@@ -23,26 +23,26 @@ static struct {
 static struct devmem_msg *msg;
 
 /* In place of the C library's. Writes 0, 1, 2 ... to the whole buffer. */
-ssize_t recvmsg(int fd, struct msghdr *hdr, int flags)
+ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
-	unsigned char *p = hdr->msg_iov->iov_base;
+	unsigned char *p = message->msg_iov->iov_base;
 	size_t i;
 
 	if (!msg)
-		return syscall(SYS_recvmsg, fd, hdr, flags);
+		return syscall(SYS_recvmsg, fd, message, flags);
 	answer.asked = flags;
 	if (answer.ret < 0) {
 		errno = (int)-answer.ret;
 		return -1;
 	}
-	check_eq(hdr->msg_iovlen, 1);
-	check_eq(hdr->msg_iov->iov_len, LINEAR);
-	check_eq(hdr->msg_controllen, sizeof(answer.control));
+	check_eq(message->msg_iovlen, 1);
+	check_eq(message->msg_iov->iov_len, LINEAR);
+	check_eq(message->msg_controllen, sizeof(answer.control));
 	for (i = 0; i < LINEAR; i++)
 		p[i] = (unsigned char)i;
-	memcpy(hdr->msg_control, answer.control, answer.len);
-	hdr->msg_controllen = answer.len;
-	hdr->msg_flags = answer.flags;
+	memcpy(message->msg_control, answer.control, answer.len);
+	message->msg_controllen = answer.len;
+	message->msg_flags = answer.flags;
 	return answer.ret;
 }
 

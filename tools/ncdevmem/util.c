@@ -70,14 +70,14 @@ static int nd_parse(const char *name, const char *s, int base, uint64_t min,
 	static const char units[] = "KMGT";
 	unsigned int shift = 0;
 	const char *unit;
-	bool huge;
+	bool fits;
 	uint64_t v;
 	char *end;
 
 	if (!nd_number(s, base, &v, &end))
 		return nd_usage("%s '%s': not %s number", name, s,
 				base == 8 ? "an octal" : "a");
-	huge = errno == ERANGE;
+	fits = !errno;
 	if (suffix && *end) {
 		unit = strchr(units, toupper((unsigned char)*end));
 		if (unit) {
@@ -88,10 +88,13 @@ static int nd_parse(const char *name, const char *s, int base, uint64_t min,
 	if (*end)
 		return nd_usage("%s '%s': '%s' behind the number%s", name, s,
 				end, suffix ? ", only K, M, G or T may be" : "");
-	if (huge || v > UINT64_MAX >> shift || v << shift > max ||
-	    v << shift < min)
-		return nd_usage(base == 8 ? "%s '%s': not between %" PRIo64 " and %" PRIo64
-					  : "%s '%s': not between %" PRIu64 " and %" PRIu64,
+	fits = fits && v <= UINT64_MAX >> shift && v << shift <= max &&
+	       v << shift >= min;
+	if (!fits && base == 8)
+		return nd_usage("%s '%s': not between %" PRIo64 " and %" PRIo64,
+				name, s, min, max);
+	if (!fits)
+		return nd_usage("%s '%s': not between %" PRIu64 " and %" PRIu64,
 				name, s, min, max);
 	*val = v << shift;
 	return ND_OK;
