@@ -181,9 +181,9 @@ static void other_interface(void)
 }
 
 /* No room for a second rule, until the first socket is gone. */
-static void no_rule_left(void)
+/* A module's parameter allows one attached socket; a closed one makes room. */
+static void one_only(const char *path, const char *normal, int err)
 {
-	const char *path = "/sys/module/netdevsim_devmem/parameters/rules_max";
 	int fd = must(open(path, O_RDWR | O_CLOEXEC));
 	struct conn c, d;
 
@@ -193,11 +193,22 @@ static void no_rule_left(void)
 	attach(c.rx, &b);
 	must(set_ulp(d.rx, "devmem"));
 	must(write(fd, "1", 1));
-	check_errno(try_attach(d.rx, b.res.id, devmem_buf_fd(b.buf)), ENOSPC);
+	check_errno(try_attach(d.rx, b.res.id, devmem_buf_fd(b.buf)), err);
 	close(c.rx);
 	check(within(2000, !try_attach(d.rx, b.res.id, devmem_buf_fd(b.buf))));
-	must(write(fd, "16384", 5));
+	must((int)write(fd, normal, strlen(normal)));
+	close(fd);
 	carries(&d, &b);
+}
+
+static void no_rule_left(void)
+{
+	one_only("/sys/module/netdevsim_devmem/parameters/rules_max", "16384", ENOSPC);
+}
+
+static void no_more_of_a_binding(void)
+{
+	one_only("/sys/module/netdev_devmem/parameters/max_flows", "4096", EDQUOT);
 }
 
 /* ---- rights ------------------------------------------------------------ */
@@ -295,6 +306,7 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(binding_of_another_namespace),
 	KTAP_CASE(other_interface),
 	KTAP_CASE(no_rule_left),
+	KTAP_CASE(no_more_of_a_binding),
 	KTAP_CASE(unprivileged_process),
 	KTAP_CASE(forgotten_route),
 };
