@@ -198,13 +198,14 @@ static int try_connect(struct conn *c, const struct flow_plan *f, int fd)
 
 static void attach_flow(struct flow *f)
 {
-	static const int expected[] = { -ESHUTDOWN, -ENETUNREACH, -ENOENT, -ENOTCONN, -EBUSY,
-					0 };
+	static const int expected[] = { -ESHUTDOWN, -ENETUNREACH, -ENETDOWN, -ENOENT, -ENOTCONN,
+					-EBUSY, 0 };
 	int err;
 
 	f->asked = true;
 	stress_doing("attach");
-	err = devmem_attach(f->c.rx, b.res.id, devmem_buf_fd(b.buf), 0);
+	err = devmem_attach(f->c.rx, b.res.id, devmem_buf_fd(b.buf),
+			    DEVMEM_ATTACH_REPORT_LOST);
 	if (err && !may_fail(err, expected))
 		fail("attach: %s", devmem_error());
 	stress_count(err ? NOT_ATTACHED : ATTACHED, 1);
@@ -235,6 +236,7 @@ static bool open_flow(struct flow *f, const struct flow_plan *p, int fd)
 	must(setsockopt(f->c.rx, SOL_SOCKET, SO_OOBINLINE, &one, sizeof(one)));
 	rx_init(&f->rx, f->c.rx, NULL, p->rnd.state);
 	f->rx.plain = true;
+	f->rx.lossy = true;
 	f->asked = !bound_now;
 	if (bound_now && !p->attach_at)
 		attach_flow(f);

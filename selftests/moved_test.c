@@ -232,10 +232,10 @@ static void with_upper(const char *add, const char *del)
 
 static void macvlan(void)
 {
-	if (cmd("ip link add upper0 link nsd0 type macvlan"))
+	if (cmd("ip link add upper0 link nsd0 type macvlan mode source"))
 		skip("this kernel has no macvlan");
 	must_cmd("ip link delete upper0");
-	with_upper("ip link add upper0 link nsd0 type macvlan", "ip link delete upper0");
+	with_upper("ip link add upper0 link nsd0 type macvlan mode source", "ip link delete upper0");
 }
 
 static void bridge(void)

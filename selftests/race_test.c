@@ -167,6 +167,7 @@ static void unbind_against_revoke(void)
 		connect_pair(&c, AF_INET);
 		attach(c.rx, &b);
 		rx_init(&rx, c.rx, &b, SEED);
+		rx.lossy = true;
 		pid = test_fork();
 		if (!pid) {
 			/* a copy of the netlink socket would keep the binding */

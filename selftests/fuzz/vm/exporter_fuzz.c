@@ -247,7 +247,7 @@ static void stream_attach(struct stream *s, unsigned int n)
 	if (!s->ulp)
 		must(set_ulp(s->c.rx, "devmem"));
 	s->ulp = true;
-	err = try_attach(s->c.rx, b->id, b->fd) ? errno : 0;
+	err = -devmem_attach(s->c.rx, b->id, b->fd, DEVMEM_ATTACH_REPORT_LOST);
 	if (!b->bound)
 		/* the binding is there for as long as others hold it */
 		want = err == ENOENT ? ENOENT : ESHUTDOWN;
@@ -282,6 +282,12 @@ static void take_piece(struct stream *s, const struct devmem_cmsg *dc, bool plac
 		check(s->buffer);
 		check_eq(dc->dmabuf_id, b->id);
 		check_cmp(dc->frag_offset + dc->frag_size, <=, b->size);
+		if (dc->flags & DEVMEM_CMSG_LOST) {
+			check(b->revoked);
+			check_eq(dc->frag_token, 0);
+			s->pos += dc->frag_size;
+			return;
+		}
 		at = b->map + dc->frag_offset;
 		s->held[s->nr_held++] = (struct held){ s->pos, dc->frag_offset, dc->frag_size,
 						       dc->frag_token };

@@ -92,7 +92,7 @@ static int expect_attach(const struct slot *s, const struct devmem_attach *a, ui
 	for (i = sizeof(*a); i < len; i++)
 		if (value[i])
 			return E2BIG;
-	if (a->flags || a->reserved)
+	if (a->flags & ~DEVMEM_ATTACH_REPORT_LOST || a->reserved)
 		return EINVAL;
 	if (s->attached)
 		return EISCONN;
@@ -239,7 +239,7 @@ static void do_dontneed(struct slot *s)
 
 static void do_info(struct slot *s)
 {
-	struct devmem_info info;
+	struct devmem_info info = {};
 	socklen_t len = some_len(sizeof(info));
 	int got, want, name = rnd(8) ? DEVMEM_INFO : (int)rnd_wild();
 	socklen_t had = len;
@@ -251,13 +251,13 @@ static void do_info(struct slot *s)
 		check(got);
 		return;
 	}
-	want = name != DEVMEM_INFO ? ENOPROTOOPT : had < sizeof(info) || had > INT32_MAX ? EINVAL :
+	want = name != DEVMEM_INFO ? ENOPROTOOPT : had < DEVMEM_INFO_SIZE_VER0 || had > INT32_MAX ? EINVAL :
 	       bad ? EFAULT : 0;
 	refused("DEVMEM_INFO", s, got, want);
 	if (got)
 		return;
-	check_eq(len, sizeof(info));
-	memcpy(&info, at, sizeof(info));
+	check_eq(len, had < sizeof(info) ? had : sizeof(info));
+	memcpy(&info, at, len);
 	check_eq(info.tokens_held, s->nr_held);
 	check_eq(info.binding_id, s->attached ? b.res.id : 0);
 	check_cmp(info.pieces, >=, s->nr_held);
