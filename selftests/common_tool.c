@@ -19,8 +19,10 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "common_tool.h"
 
@@ -237,4 +239,23 @@ void tool_answer(const struct tool *t, int err)
 	if (!err)
 		resp.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
 	must(ioctl(t->calls, SECCOMP_IOCTL_NOTIF_SEND, &resp));
+}
+
+static char directory[64];
+
+static void no_directory(void *unused)
+{
+	(void)unused;
+	must(chdir("/"));
+	cmd("rm -rf %s", directory);
+}
+
+void tool_directory(void)
+{
+	strcpy(directory, "/tmp/devmem-tool.XXXXXX");
+	if (!mkdtemp(directory))
+		fail("%s: %s", directory, strerror(errno));
+	defer(no_directory, NULL);
+	must(chmod(directory, 0755));
+	must(chdir(directory));
 }

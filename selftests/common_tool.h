@@ -29,6 +29,11 @@ struct tool {
 	int calls;		/* seccomp's, if the options have some */
 };
 
+/* For the rest of the case: a new directory, where anybody may look. Names of files
+ * are relative.
+ */
+void tool_directory(void);
+
 /* Words as for cmd(), the first is a command of ncdevmem. */
 void tool_start(struct tool *t, const struct tool_opts *o, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -16,8 +16,7 @@
 #include "common_tool.h"
 
 #define BIND		"bind --buffer gpu --size 64K "
-#define DIR_NAME	"/tmp/devmem-bind"
-#define PATH		DIR_NAME "/nd.sock"
+#define PATH		"nd.sock"
 #define NOBODY		65534
 #define SOMEBODY	1000
 
@@ -67,7 +66,7 @@ static unsigned int files(void)
 {
 	unsigned int n = 0;
 	struct dirent *entry;
-	DIR *dir = opendir(DIR_NAME);
+	DIR *dir = opendir(".");
 
 	check(dir);
 	while ((entry = readdir(dir)))
@@ -76,24 +75,11 @@ static unsigned int files(void)
 	return n;
 }
 
-static void no_directory(void *arg)
-{
-	(void)arg;
-	cmd("rm -rf " DIR_NAME);
-}
-
-static void directory(void)
-{
-	cmd("rm -rf " DIR_NAME);
-	must(mkdir(DIR_NAME, 0755));
-	defer(no_directory, NULL);
-}
-
 /* ---- the path ---------------------------------------------------------- */
 
 static void one_at_a_time(void)
 {
-	directory();
+	tool_directory();
 	bind_first();
 	bind_at(&second, 1);
 	tool_must_say(&second, "--socket " PATH ": somebody listens there already");
@@ -110,7 +96,7 @@ static void one_that_is_busy(void)
 	struct sockaddr_un sun = { .sun_family = AF_UNIX, .sun_path = PATH };
 	int fd, kind;
 
-	directory();
+	tool_directory();
 	for (kind = SOCK_STREAM; kind <= SOCK_SEQPACKET; kind++) {
 		if (kind != SOCK_STREAM && kind != SOCK_DGRAM && kind != SOCK_SEQPACKET)
 			continue;
@@ -134,7 +120,7 @@ static void what_is_no_socket(void)
 	char text[8] = "";
 	int fd;
 
-	directory();
+	tool_directory();
 	fd = must(open(PATH, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
 	check_eq(write(fd, "mine", 4), 4);
 	bind_at(&first, 0);
@@ -148,7 +134,7 @@ static void what_is_no_socket(void)
 
 static void what_a_killed_one_left(void)
 {
-	directory();
+	tool_directory();
 	bind_first();
 	check_eq(tool_kill(&first, SIGKILL), 128 + SIGKILL);
 	check_eq(files(), 1);
@@ -164,7 +150,7 @@ static void path_of_another(void)
 {
 	uint32_t id;
 
-	directory();
+	tool_directory();
 	bind_first();
 	must(unlink(PATH));
 	bind_at(&second, 1);
@@ -183,7 +169,7 @@ static void race_for_the_place(void)
 	struct tool t[RACERS];
 	unsigned int round, i, serve;
 
-	directory();
+	tool_directory();
 	for (round = 0; round < 4; round++) {
 		bind_first();
 		check_eq(tool_kill(&first, SIGKILL), 128 + SIGKILL);
@@ -242,7 +228,7 @@ static void admits(const char *options, mode_t mode, gid_t gid, int group, int o
 
 static void group_and_mode(void)
 {
-	directory();
+	tool_directory();
 	umask(0);
 	admits("", 0600, 0, -EACCES, -EACCES);
 	admits(" --group 65534", 0660, NOBODY, 0, -EACCES);
@@ -260,7 +246,7 @@ static void received_by_the_group(void)
 	const struct tool_opts on_sender = { .side = SENDER };
 	const struct tool_opts as = { .uid = SOMEBODY, .gid = NOBODY };
 
-	directory();
+	tool_directory();
 	tool_start(&first, &on_receiver,
 		   "bind --buffer gpu --size 8M --dev nsd0 --queues 0-3 --group 65534 --socket " PATH);
 	tool_number(&first);

@@ -76,13 +76,13 @@ static void numbers_that_wrap(void)
 		"bind --dev nsd0 --queues -18446744073709551615-1");
 	refused("--queues '0,+1': must be", "bind --dev nsd0 --queues 0,+1");
 	refused("--mode '-18446744073709551615': not an octal number",
-		"bind --dev nsd0 --socket /tmp/nd --mode -18446744073709551615");
+		"bind --dev nsd0 --socket nd --mode -18446744073709551615");
 	refused("--mode '1000': not between 0 and 777",
-		"bind --dev nsd0 --socket /tmp/nd --mode 1000");
+		"bind --dev nsd0 --socket nd --mode 1000");
 	refused("--group '4294967296': not between 0 and 4294967294",
-		"bind --dev nsd0 --socket /tmp/nd --group 4294967296");
+		"bind --dev nsd0 --socket nd --group 4294967296");
 	refused("--group 'nobody-has-this': there is no such group",
-		"bind --dev nsd0 --socket /tmp/nd --group nobody-has-this");
+		"bind --dev nsd0 --socket nd --group nobody-has-this");
 	refused("--size '17592186044416M': not between",
 		"listen --dev nsd0 --size 17592186044416M 5201");
 	refused("--connections '18446744073709551616': not between",
@@ -247,35 +247,36 @@ static int unix_listener(const char *path, int backlog)
 
 static void binding_that_nobody_hands_out(void)
 {
-	int fd = unix_listener("/tmp/silent.sock", 8);
+	int fd;
 
-	ends_while_it_waits(&on_receiver, "listen --binding /tmp/silent.sock 5201");
+	tool_directory();
+	fd = unix_listener("silent.sock", 8);
+	ends_while_it_waits(&on_receiver, "listen --binding silent.sock 5201");
 	close(fd);
-	unlink("/tmp/silent.sock");
 }
 
 /* Nor even accepts who wants it. */
 static void binding_with_a_full_backlog(void)
 {
-	struct sockaddr_un sun = { .sun_family = AF_UNIX, .sun_path = "/tmp/full.sock" };
-	int fd = unix_listener(sun.sun_path, 0), other;
+	struct sockaddr_un sun = { .sun_family = AF_UNIX, .sun_path = "full.sock" };
+	int fd, other;
 
+	tool_directory();
+	fd = unix_listener(sun.sun_path, 0);
 	do {
 		other = must(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
 	} while (!connect(other, (struct sockaddr *)&sun, sizeof(sun)));
 	check_eq(errno, EAGAIN);
-	ends_while_it_waits(&on_receiver, "listen --binding /tmp/full.sock 5201");
+	ends_while_it_waits(&on_receiver, "listen --binding full.sock 5201");
 	close(fd);
-	unlink(sun.sun_path);
 }
 
 static void output_that_nobody_opens(void)
 {
-	unlink("/tmp/nobody.fifo");
-	must(mkfifo("/tmp/nobody.fifo", 0600));
-	ends_while_it_waits(&on_receiver, LISTEN "--output /tmp/nobody.fifo 5201");
-	ends_while_it_waits(&on_sender, "send --input /tmp/nobody.fifo 10.9.0.1 5201");
-	unlink("/tmp/nobody.fifo");
+	tool_directory();
+	must(mkfifo("nobody.fifo", 0600));
+	ends_while_it_waits(&on_receiver, LISTEN "--output nobody.fifo 5201");
+	ends_while_it_waits(&on_sender, "send --input nobody.fifo 10.9.0.1 5201");
 }
 
 static void silent_name_server(void)

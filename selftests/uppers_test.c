@@ -249,7 +249,7 @@ static void near(void *unused)
 }
 
 /* Connect with @bytes in the SYN, if there is a cookie; one for the next time else. */
-static void fast_open(int l, const struct sockaddr_storage *ss, socklen_t len,
+static void fast_open(int l, struct sockaddr_storage *ss, socklen_t len,
 		      size_t bytes, int flags)
 {
 	unsigned char data[1000];

@@ -43,6 +43,26 @@ void devmem_binding_put(struct devmem_binding *binding)
 		queue_rcu_work(devmem_wq, &binding->free_work);
 }
 
+/* Nobody can find a chunk any more: of the pool only its counts remain. */
+static void devmem_binding_pool_work(struct work_struct *work)
+{
+	struct devmem_binding *binding =
+		container_of(to_rcu_work(work), struct devmem_binding, pool_work);
+
+	devmem_pool_destroy(binding);
+	devmem_frag_poison_free(binding->poison);
+	binding->poison = NULL;
+	devmem_binding_put(binding);
+}
+
+/* The pool is closed and the last chunk has come back. Any context, with locks of the
+ * pool held.
+ */
+void devmem_binding_pool_full(struct devmem_binding *binding)
+{
+	queue_rcu_work(devmem_wq, &binding->pool_work);
+}
+
 /* The caller puts the result. To @net the bindings of others do not exist. */
 struct devmem_binding *devmem_binding_lookup(const struct net *net, u32 id)
 {
@@ -299,7 +319,7 @@ static struct devmem_binding *devmem_binding_alloc(const struct devmem_bind_args
 	INIT_LIST_HEAD(&binding->dev_node);
 	INIT_LIST_HEAD(&binding->owner_node);
 	INIT_WORK(&binding->event_work, devmem_binding_event_work);
-	INIT_RCU_WORK(&binding->pool_work, devmem_pool_work);
+	INIT_RCU_WORK(&binding->pool_work, devmem_binding_pool_work);
 	INIT_RCU_WORK(&binding->free_work, devmem_binding_free_work);
 	__module_get(THIS_MODULE);
 	devmem_object_add(DEVMEM_OBJ_BINDINGS, 1);

@@ -71,20 +71,6 @@ void devmem_pool_destroy(struct devmem_binding *binding)
 	binding->chunks = NULL;
 }
 
-/* The last chunk has come back, and nobody can find one any more: of the pool only its
- * counts remain.
- */
-void devmem_pool_work(struct work_struct *work)
-{
-	struct devmem_binding *binding =
-		container_of(to_rcu_work(work), struct devmem_binding, pool_work);
-
-	devmem_pool_destroy(binding);
-	devmem_frag_poison_free(binding->poison);
-	binding->poison = NULL;
-	devmem_binding_put(binding);
-}
-
 /* Free chunks, those in magazines too. Between these and the pool none moves while
  * its lock is held. A closed pool's magazines keep none.
  */
@@ -176,7 +162,7 @@ static void devmem_magazine_spill(struct devmem_magazine *magazine, u32 nr)
 	spin_unlock(&pool->lock);
 
 	if (last)
-		queue_rcu_work(devmem_wq, &binding->pool_work);
+		devmem_binding_pool_full(binding);
 }
 
 /* Give all that is in magazines to the pool. Was there any? */
@@ -224,7 +210,7 @@ void devmem_pool_close(struct devmem_binding *binding)
 	last = pool->nr_free == binding->nr_chunks;
 	spin_unlock_bh(&pool->lock);
 	if (last)
-		queue_rcu_work(devmem_wq, &binding->pool_work);
+		devmem_binding_pool_full(binding);
 }
 
 static struct devmem_chunk *devmem_magazine_take(struct devmem_magazine *magazine)

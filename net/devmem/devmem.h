@@ -330,6 +330,7 @@ void __devmem_binding_unbind(struct devmem_binding *binding)
 struct devmem_binding *devmem_binding_lookup(const struct net *net, u32 id);
 struct devmem_binding *devmem_binding_next(unsigned long *id);
 void devmem_binding_event(struct devmem_binding *binding, enum devmem_event event);
+void devmem_binding_pool_full(struct devmem_binding *binding);
 void devmem_binding_put(struct devmem_binding *binding);
 void devmem_binding_exit(void);
 
@@ -350,7 +351,6 @@ static inline u32 devmem_binding_chunk_size(const struct devmem_binding *binding
 int devmem_pool_init(struct devmem_binding *binding);
 void devmem_pool_close(struct devmem_binding *binding);
 void devmem_pool_destroy(struct devmem_binding *binding);
-void devmem_pool_work(struct work_struct *work);
 struct devmem_chunk *devmem_chunk_alloc(struct devmem_magazine *magazine,
 					const struct devmem_flow *owner);
 bool devmem_chunk_get_owned(struct devmem_chunk *chunk, const struct devmem_flow *owner);

@@ -46,8 +46,8 @@ void devmem_binding_event(struct devmem_binding *b, enum devmem_event event)
 	events++;
 }
 
-/* The pool's: once closed, and with all chunks in it. */
-void devmem_binding_put(struct devmem_binding *b)
+/* Once closed, and with all chunks in it. */
+void devmem_binding_pool_full(struct devmem_binding *b)
 {
 	fuzz_check(b == &binding);
 	fuzz_check(b->pool.closed && b->pool.nr_free == model.nr);

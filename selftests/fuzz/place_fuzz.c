@@ -51,7 +51,7 @@ void devmem_binding_event(struct devmem_binding *b, enum devmem_event event)
 {
 }
 
-void devmem_binding_put(struct devmem_binding *b)
+void devmem_binding_pool_full(struct devmem_binding *b)
 {
 	fuzz_check(!refcount_dec_and_test(&b->ref));
 }

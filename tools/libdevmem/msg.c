@@ -182,8 +182,8 @@ bool devmem_msg_next(struct devmem_msg *msg, struct devmem_piece *piece)
 				continue;
 			return true;
 		}
-		piece->type = dc.flags & DEVMEM_CMSG_LOST ? DEVMEM_PIECE_LOST :
-							    DEVMEM_PIECE_DMABUF;
+		piece->type = (dc.flags & DEVMEM_CMSG_LOST) ? DEVMEM_PIECE_LOST :
+							      DEVMEM_PIECE_DMABUF;
 		piece->dmabuf_id = dc.dmabuf_id;
 		piece->token = dc.frag_token;
 		piece->size = dc.frag_size;

@@ -86,6 +86,7 @@ extern struct fuzz_state fuzz_state;
 #define smp_mb__after_atomic()	((void)0)
 #define likely(x)		(x)
 #define unlikely(x)		(x)
+#define cond_resched()		((void)0)
 
 #define SZ_32K			0x8000
 #define SZ_2M			0x200000
@@ -93,6 +94,7 @@ extern struct fuzz_state fuzz_state;
 #define SZ_256M			0x10000000
 #define SZ_1G			0x40000000
 #define TASK_COMM_LEN		16
+#define SMP_CACHE_BYTES		64
 
 #undef htons
 #undef ntohs
@@ -200,7 +202,7 @@ static inline bool refcount_dec_and_test(refcount_t *r)
 
 typedef struct {
 	long v;
-} atomic_t, atomic64_t;
+} atomic_t, atomic64_t, atomic_long_t;
 
 #define DECLARE_PER_CPU(type, name)	extern typeof(type) name
 #define this_cpu_add(x, n)		((void)((x) += (n)))
@@ -292,6 +294,14 @@ struct list_head {
 
 struct work_struct {
 	void (*func)(struct work_struct *work);
+};
+
+struct llist_node {
+	struct llist_node *next;
+};
+
+struct llist_head {
+	struct llist_node *first;
 };
 
 struct rcu_work {
