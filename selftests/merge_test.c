@@ -428,6 +428,7 @@ static void obeys(void)
 	static const struct row on = { "GRO on", nothing, 4, false };
 	static const struct row off = { "GRO off", nothing, 0, false };
 	static const struct row two = { "2500 bytes", nothing, 2, false };
+	static const struct row zero = { "0 bytes", nothing, 0, false };
 	unsigned int i;
 
 	begin(SIZE, 65536);
@@ -439,6 +440,8 @@ static void obeys(void)
 	expect(&on);
 	must_cmd("ip link set nsd0 gro_max_size 2500");
 	expect(&two);
+	must_cmd("ip link set nsd0 gro_max_size 0");
+	expect(&zero);
 	must_cmd("ip link set nsd0 gro_max_size 65536");
 	expect(&on);
 	check_eq(rx.host, 0);

@@ -211,6 +211,7 @@ static void expect_silence(struct devmem_nl *nl)
 static void told_of_bind_and_unbind(void)
 {
 	struct devmem_nl *here = listen_to(), *away;
+	struct devmem_bind_info info;
 	struct devmem_event ev;
 
 	env_enter(SENDER);
@@ -223,6 +224,10 @@ static void told_of_bind_and_unbind(void)
 	check_eq(ev.info.queues[3], 3);
 	check_eq(ev.info.size, BUFFER);
 	check_eq(ev.info.chunks_free, BUFFER / CHUNK);
+	/* listeners may be in other pid namespaces; who asks is told his own's */
+	check_eq(ev.info.pid, 0);
+	bound_info(&b, &info);
+	check_eq(info.pid, getpid());
 	unbind(&b);
 	expect_event(here, NETDEV_DEVMEM_CMD_UNBIND_NTF, b.res.id,
 		     NETDEV_DEVMEM_STATE_CLOSING, &ev);

@@ -179,7 +179,8 @@ bool devmem_merge_fits(const struct devmem_flow *flow, const void *hdr,
  */
 u32 devmem_merge_max_len(const struct devmem_flow *flow, const struct sk_buff *skb)
 {
-	u32 limit = netif_get_gro_max_size(skb->dev, skb) - 1;
+	/* there is nobody who keeps it from being 0 */
+	u32 limit = max(netif_get_gro_max_size(skb->dev, skb), 1U) - 1;
 
 	if (flow->key.family == AF_INET6 &&
 	    !devmem_ipv6_may_be_big(skb->dev, skb_mac_header(skb) - skb->head))

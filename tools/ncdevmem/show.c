@@ -326,12 +326,12 @@ static void nd_show_event(const struct devmem_event *ev, bool json)
 	if (!localtime_r(&now, &tm) ||
 	    !strftime(when, sizeof(when), "%H:%M:%S", &tm))
 		when[0] = '\0';
-	printf("%s %-8s id %u dev %s queues %s state %s free %u/%u pid %u (%s)\n",
+	printf("%s %-8s id %u dev %s queues %s state %s free %u/%u (%s)\n",
 	       when, nd_show_event_name(ev->cmd), ev->info.id,
 	       nd_show_dev(dev, &ev->info),
 	       nd_show_queues(queues, sizeof(queues), &ev->info),
 	       devmem_state_name(ev->info.state), ev->info.chunks_free,
-	       ev->info.chunks, ev->info.pid, nd_show_comm(comm, &ev->info));
+	       ev->info.chunks, nd_show_comm(comm, &ev->info));
 }
 
 static int nd_show_watch(struct devmem_nl *nl, const struct nd_show_opts *o)
