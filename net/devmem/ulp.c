@@ -9,6 +9,7 @@
 #include <linux/module.h>
 #include <linux/netfilter.h>
 #include <linux/tcp.h>
+#include <linux/wait.h>
 #include <net/inet_common.h>
 #include <net/inet_connection_sock.h>
 #include <net/ipv6.h>
@@ -265,6 +266,30 @@ static bool devmem_ulp_take_ops(int family, const struct proto_ops *ops)
 	return same;
 }
 
+/* Who sleeps in recv() or splice() of the socket is in TCP's own, which cannot read
+ * placed payload: recv() would say EFAULT, but splice() that the stream has ended. It
+ * says EFAULT, too, if it is woken with that error before there is any; of several only
+ * one is. Who sends sleeps alike, but not while there is room.
+ */
+static void devmem_ulp_wake_reader(struct sock *sk)
+{
+	struct wait_queue_head *wq = sk_sleep(sk);
+	struct wait_queue_entry *entry;
+	bool asleep = false;
+
+	/* who has been woken by data gets that */
+	if (!sk_stream_memory_free(sk) || !skb_queue_empty(&sk->sk_receive_queue))
+		return;
+	spin_lock_irq(&wq->lock);
+	list_for_each_entry(entry, &wq->head, entry)
+		asleep |= entry->func == woken_wake_function;
+	spin_unlock_irq(&wq->lock);
+	if (asleep) {
+		WRITE_ONCE(sk->sk_err, EFAULT);
+		sk_error_report(sk);
+	}
+}
+
 static int devmem_ulp_init_sock(struct sock *sk)
 {
 	struct socket *sock = sk->sk_socket;
@@ -294,6 +319,7 @@ static int devmem_ulp_init_sock(struct sock *sk)
 	set_bit(SOCK_CUSTOM_SOCKOPT, &sock->flags);
 	devmem_urgent_ignore(sk);	/* nothing is urgent now */
 	devmem_charge_begin(sk);
+	devmem_ulp_wake_reader(sk);
 	return 0;
 }
 
