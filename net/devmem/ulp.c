@@ -269,7 +269,7 @@ static bool devmem_ulp_take_ops(int family, const struct proto_ops *ops)
 /* Who sleeps in recv() or splice() of the socket is in TCP's own, which cannot read
  * placed payload: recv() would say EFAULT, but splice() that the stream has ended. It
  * says EFAULT, too, if it is woken with that error before there is any; of several only
- * one is. Who sends sleeps alike, but not while there is room.
+ * one is. Who waits for room to send sleeps alike, and must not be woken so.
  */
 static void devmem_ulp_wake_reader(struct sock *sk)
 {
@@ -278,7 +278,7 @@ static void devmem_ulp_wake_reader(struct sock *sk)
 	bool asleep = false;
 
 	/* who has been woken by data gets that */
-	if (!sk_stream_memory_free(sk) || !skb_queue_empty(&sk->sk_receive_queue))
+	if (sk->sk_write_pending || !skb_queue_empty(&sk->sk_receive_queue))
 		return;
 	spin_lock_irq(&wq->lock);
 	list_for_each_entry(entry, &wq->head, entry)
