@@ -18,11 +18,8 @@ static u32 devmem_bindings_next;
 /* Nobody registers between another's look for his buffer and his registration. */
 static DEFINE_MUTEX(devmem_register_lock);
 
-static void devmem_binding_free_work(struct work_struct *work)
+static void devmem_binding_free(struct devmem_binding *binding)
 {
-	struct devmem_binding *binding =
-		container_of(to_rcu_work(work), struct devmem_binding, free_work);
-
 	if (binding->id)
 		xa_erase(&devmem_bindings, binding->id);
 	devmem_pool_destroy(binding);
@@ -36,6 +33,12 @@ static void devmem_binding_free_work(struct work_struct *work)
 	module_put(THIS_MODULE);
 }
 
+static void devmem_binding_free_work(struct work_struct *work)
+{
+	devmem_binding_free(container_of(to_rcu_work(work), struct devmem_binding,
+					 free_work));
+}
+
 /* Any context: the last holder may be an skb that softirq frees. */
 void devmem_binding_put(struct devmem_binding *binding)
 {
@@ -43,7 +46,9 @@ void devmem_binding_put(struct devmem_binding *binding)
 		queue_rcu_work(devmem_wq, &binding->free_work);
 }
 
-/* Nobody can find a chunk any more: of the pool only its counts remain. */
+/* Nobody can find a chunk any more: of the pool only its counts remain. If nothing else
+ * holds the binding it goes at once: whoever put the last chunk has left it alone since.
+ */
 static void devmem_binding_pool_work(struct work_struct *work)
 {
 	struct devmem_binding *binding =
@@ -52,7 +57,8 @@ static void devmem_binding_pool_work(struct work_struct *work)
 	devmem_pool_destroy(binding);
 	devmem_frag_poison_free(binding->poison);
 	binding->poison = NULL;
-	devmem_binding_put(binding);
+	if (refcount_dec_and_test(&binding->ref))
+		devmem_binding_free(binding);
 }
 
 /* The pool is closed and the last chunk has come back. Any context, with locks of the
