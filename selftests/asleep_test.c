@@ -31,8 +31,9 @@ static bool asleep(pid_t pid, int nr)
 
 	snprintf(path, sizeof(path), "/proc/%d/syscall", pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0 || sscanf(text, "%d", &is) != 1)
-		is = -1;
+	/* the number first, or "running" */
+	if (fd >= 0 && read(fd, text, sizeof(text) - 1) > 0 && text[0] != 'r')
+		is = atoi(text);
 	if (fd >= 0)
 		close(fd);
 	return is == nr;
