@@ -149,22 +149,12 @@ static long group_read(const char *name)
 	return atol(text);
 }
 
-static int write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	int err = fd < 0 || write(fd, text, strlen(text)) < 0 ? -errno : 0;
-
-	if (fd >= 0)
-		close(fd);
-	return err;
-}
-
 static char home[256];
 
 static void group_remove(void *unused)
 {
 	(void)unused;
-	write_text(home, "0");
+	env_write(home, "0");
 	rmdir(GROUP);
 }
 
@@ -174,7 +164,7 @@ static void group_enter(void)
 	char line[128] = "";
 	FILE *f;
 
-	if (write_text("/sys/fs/cgroup/cgroup.subtree_control", "+memory"))
+	if (env_write("/sys/fs/cgroup/cgroup.subtree_control", "+memory"))
 		skip("no memory control groups");
 	f = fopen("/proc/self/cgroup", "re");
 	while (f && fgets(line, sizeof(line), f) && strncmp(line, "0::", 3))
@@ -185,12 +175,12 @@ static void group_enter(void)
 	snprintf(home, sizeof(home), "/sys/fs/cgroup%s/cgroup.procs", line + 3);
 	must(mkdir(GROUP, 0755));
 	defer(group_remove, NULL);
-	check_eq(write_text(GROUP "/cgroup.procs", "0"), 0);
+	check_eq(env_write(GROUP "/cgroup.procs", "0"), 0);
 }
 
 static void group_leave(void)
 {
-	check_eq(write_text(home, "0"), 0);
+	check_eq(env_write(home, "0"), 0);
 }
 
 static void group_limit(long bytes)
@@ -198,7 +188,7 @@ static void group_limit(long bytes)
 	char text[32];
 
 	snprintf(text, sizeof(text), "%ld", bytes);
-	check_eq(write_text(GROUP "/memory.max", text), 0);
+	check_eq(env_write(GROUP "/memory.max", text), 0);
 }
 
 static void links_of_group(void)
@@ -271,21 +261,14 @@ static void video_memory(void)
  */
 static void delay_line(void)
 {
-	struct sockaddr_ll ll = { .sll_family = AF_PACKET };
 	unsigned int n = 0, most = 80 * MIB / 60000;
-	int fd, one = 1, all = 1 << 29;
 	long long end;
+	int fd;
 
 	must_cmd("ip -n %s link set nsd0 mtu 65535", NS_NAME(RECEIVER));
 	must_cmd("ip -n %s link set nsd1 mtu 65535", NS_NAME(SENDER));
 	impair(RECEIVER, "delay_us", 1000000);
-	env_enter(SENDER);
-	fd = must(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
-	ll.sll_ifindex = (int)if_nametoindex(DEV_NAME(SENDER));
-	must(bind(fd, (void *)&ll, sizeof(ll)));
-	must(setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &one, sizeof(one)));
-	must(setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &all, sizeof(all)));
-	env_enter(RECEIVER);
+	fd = nic_raw_socket();
 	datagram[0] = 2;
 	datagram[12] = 0x88;
 	datagram[13] = 0xb5;		/* for experiments: nobody answers */

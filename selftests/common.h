@@ -84,6 +84,15 @@ void env_sysctl(enum side side, const char *name, const char *value);
 /* Interface index of nsd0; in the receiver's namespace. */
 unsigned int env_ifindex(void);
 
+/* Write a file as it stands. Returns 0 or -errno. */
+int env_write(const char *path, const char *value);
+
+/* Load what is not loaded of our modules; to be deferred. Unload one: its system call's
+ * result.
+ */
+void env_modules(void *unused);
+int env_rmmod(const char *name);
+
 /* Write a file of /sys/class/net/DEV, e.g. "impair/loss". Returns 0 or -errno. */
 int env_sysfs_write(enum side side, const char *name, const char *value);
 

@@ -20,6 +20,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -218,7 +219,7 @@ static void side_up(enum side side)
 	env_sysctl(side, "ipv6/conf/default/addr_gen_mode", "1");
 }
 
-static int write_file(const char *path, const char *value)
+int env_write(const char *path, const char *value)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
 	int err = 0;
@@ -281,7 +282,7 @@ void env_sysctl(enum side side, const char *name, const char *value)
 
 	snprintf(path, sizeof(path), "/proc/sys/net/%s", name);
 	env_enter(side);
-	err = write_file(path, value);
+	err = env_write(path, value);
 	env_enter(RECEIVER);
 	if (err)
 		fail("%s = %s: %s", path, value, strerror(-err));
@@ -313,7 +314,7 @@ int env_sysfs_write(enum side side, const char *name, const char *value)
 	if (!err) {
 		snprintf(path, sizeof(path), "%s/class/net/%s/%s", dir,
 			 DEV_NAME(side), name);
-		err = write_file(path, value);
+		err = env_write(path, value);
 		umount2(dir, MNT_DETACH);
 	}
 	rmdir(dir);
@@ -520,4 +521,32 @@ long live_object(const char *wanted)
 		fclose(f);
 	}
 	fail("no object counter '%s'", wanted);
+}
+
+/* ---- modules ----------------------------------------------------------- */
+
+static void insert(const char *name)
+{
+	const char *dir = getenv("MODULE_DIR");
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/%s.ko", dir ? dir : "/modules", name);
+	if (access(path, R_OK))
+		must_cmd("modprobe %s", name);
+	else
+		must_cmd("insmod %s", path);
+}
+
+void env_modules(void *unused)
+{
+	(void)unused;
+	if (access("/sys/module/netdev_devmem", F_OK))
+		insert("netdev-devmem");
+	if (access("/sys/module/netdevsim_devmem", F_OK))
+		insert("netdevsim-devmem");
+}
+
+int env_rmmod(const char *name)
+{
+	return (int)syscall(SYS_delete_module, name, O_NONBLOCK);
 }

@@ -38,19 +38,6 @@ bool fault_possible(void)
 	return false;
 }
 
-static int write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	int err = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		err = -errno;
-	close(fd);
-	return err;
-}
-
 static bool has_injector(const char *injector)
 {
 	char path[128];
@@ -67,7 +54,7 @@ static void set_text(const char *injector, const char *name, const char *text)
 	if (!has_injector(injector))
 		return;
 	snprintf(path, sizeof(path), DEBUGFS "/%s/%s", injector, name);
-	err = write_text(path, text);
+	err = env_write(path, text);
 	if (err)
 		fail("%s = %s: %s", path, text, strerror(-err));
 }

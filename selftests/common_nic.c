@@ -492,3 +492,18 @@ bool nic_share_cpu(void)
 	must(sched_setscheduler(0, SCHED_OTHER, &param));
 	return alone;
 }
+
+int nic_raw_socket(void)
+{
+	struct sockaddr_ll ll = { .sll_family = AF_PACKET };
+	int fd, one = 1, all = 1 << 29;
+
+	env_enter(SENDER);
+	fd = must(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
+	ll.sll_ifindex = (int)if_nametoindex(DEV_NAME(SENDER));
+	must(bind(fd, (void *)&ll, sizeof(ll)));
+	must(setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &one, sizeof(one)));
+	must(setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &all, sizeof(all)));
+	env_enter(RECEIVER);
+	return fd;
+}

@@ -80,4 +80,9 @@ void nic_pin_pollers(void);
 void nic_own_cpu(void);
 bool nic_share_cpu(void);
 
+/* A socket that sends frames of any kind from the other side's NIC, and waits for no
+ * queueing discipline.
+ */
+int nic_raw_socket(void);
+
 #endif /* SELFTESTS_COMMON_NIC_H */

@@ -216,6 +216,16 @@ static void reroute(int family, const char *early_demux, int mtu)
 	write_sysctl("ipv4/tcp_early_demux", "1");
 }
 
+/* What comes first is placed. */
+static void begin_placed(struct rx *rx, int family)
+{
+	begin(family);
+	rx_init(rx, c.rx, &b, SEED);
+	send_pattern(c.tx, SOME, 0, SEED, 1000);
+	rx_all(rx, SOME);
+	check_cmp(rx->placed, >, 0);
+}
+
 /* The stream is quiet when the route changes: not one packet is placed after that. */
 static void rerouted_while_quiet(int family)
 {
@@ -225,11 +235,7 @@ static void rerouted_while_quiet(int family)
 	struct rx rx;
 
 	make_dummy();
-	begin(family);
-	rx_init(&rx, c.rx, &b, SEED);
-	send_pattern(c.tx, SOME, 0, SEED, 1000);
-	rx_all(&rx, SOME);
-	check_cmp(rx.placed, >, 0);
+	begin_placed(&rx, family);
 	must_cmd("%s route add %s dev dum0 metric 1", ip, host);
 	must_cmd("%s route del local %s dev nsd0 table local", ip, host);
 	before = binding();
@@ -319,11 +325,7 @@ static void beside_an_upper_device(void)
 	struct devmem_bind_info before;
 	struct rx rx;
 
-	begin(AF_INET);
-	rx_init(&rx, c.rx, &b, SEED);
-	send_pattern(c.tx, SOME, 0, SEED, 1000);
-	rx_all(&rx, SOME);
-	check_cmp(rx.placed, >, 0);
+	begin_placed(&rx, AF_INET);
 	defer(end_upper, NULL);
 	if (cmd("ip link add link nsd0 name up0 type macvlan mode source"))
 		skip("this kernel has no macvlan");
@@ -469,11 +471,7 @@ static void robbed_of_its_socket(void)
 	struct rx rx;
 
 	make_detour();
-	begin(AF_INET);
-	rx_init(&rx, c.rx, &b, SEED);
-	send_pattern(c.tx, SOME, 0, SEED, 1000);
-	rx_all(&rx, SOME);
-	check_cmp(rx.placed, >, 0);
+	begin_placed(&rx, AF_INET);
 	check_eq(binding().stats.forward_drops, 0);
 	if (add_thief())
 		skip("no act_bpf");

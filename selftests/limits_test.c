@@ -21,31 +21,21 @@
 #define MIB		(1UL << 20)
 #define PARAMETERS	"/sys/module/netdevsim_devmem/parameters/"
 
-static int write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	int err = fd < 0 || write(fd, text, strlen(text)) < 0 ? -errno : 0;
-
-	if (fd >= 0)
-		close(fd);
-	return err;
-}
-
 static void parameter(const char *name, const char *value)
 {
 	char path[128];
 
 	snprintf(path, sizeof(path), PARAMETERS "%s", name);
-	check_eq(write_text(path, value), 0);
+	check_eq(env_write(path, value), 0);
 }
 
 /* user_links as it was */
 static void parameters_restore(void *unused)
 {
 	(void)unused;
-	write_text(PARAMETERS "user_links", "N");
-	write_text(PARAMETERS "links_max", "64");
-	write_text(PARAMETERS "gpu_mib", "0");
+	env_write(PARAMETERS "user_links", "N");
+	env_write(PARAMETERS "links_max", "64");
+	env_write(PARAMETERS "gpu_mib", "0");
 }
 
 /* Root of a user namespace of his own, with a network namespace that belongs to it.
@@ -54,9 +44,9 @@ static void parameters_restore(void *unused)
 static void become_root_of_nothing(void)
 {
 	must(unshare(CLONE_NEWUSER | CLONE_NEWNET));
-	check_eq(write_text("/proc/self/setgroups", "deny"), 0);
-	check_eq(write_text("/proc/self/uid_map", "0 0 1"), 0);
-	check_eq(write_text("/proc/self/gid_map", "0 0 1"), 0);
+	check_eq(env_write("/proc/self/setgroups", "deny"), 0);
+	check_eq(env_write("/proc/self/uid_map", "0 0 1"), 0);
+	check_eq(env_write("/proc/self/gid_map", "0 0 1"), 0);
 }
 
 /* ---- links ------------------------------------------------------------- */
@@ -132,32 +122,6 @@ static void so_many_links(void)
 
 /* ---- the modules ------------------------------------------------------- */
 
-static void insert(const char *name)
-{
-	const char *dir = getenv("MODULE_DIR");
-	char path[256];
-
-	snprintf(path, sizeof(path), "%s/%s.ko", dir ? dir : "/modules", name);
-	if (access(path, R_OK))
-		must_cmd("modprobe %s", name);
-	else
-		must_cmd("insmod %s", path);
-}
-
-static void reload(void *unused)
-{
-	(void)unused;
-	if (access("/sys/module/netdev_devmem", F_OK))
-		insert("netdev-devmem");
-	if (access("/sys/module/netdevsim_devmem", F_OK))
-		insert("netdevsim-devmem");
-}
-
-static int rmmod(const char *name)
-{
-	return (int)syscall(SYS_delete_module, name, O_NONBLOCK);
-}
-
 /* Last: it takes the links away. */
 static void nobody_loads_them(void)
 {
@@ -167,9 +131,9 @@ static void nobody_loads_them(void)
 	env_leave();
 	must_cmd("ip -n %s link delete nsd0", NS_NAME(RECEIVER));
 	must_cmd("ip -n %s link delete nsd1", NS_NAME(SENDER));
-	defer(reload, NULL);
-	check(within(2000, !rmmod("netdevsim_devmem")));
-	check(within(2000, !rmmod("netdev_devmem")));
+	defer(env_modules, NULL);
+	check(within(2000, !env_rmmod("netdevsim_devmem")));
+	check(within(2000, !env_rmmod("netdev_devmem")));
 
 	pid = test_fork();
 	if (!pid) {

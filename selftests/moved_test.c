@@ -77,21 +77,6 @@ static void rule_of_another_queue(void)
 
 static unsigned char frame[FRAME] = { 2, [12] = 0x88, 0xb5 };	/* nobody answers */
 
-static int frames_out(void)
-{
-	struct sockaddr_ll ll = { .sll_family = AF_PACKET };
-	int fd, one = 1, all = 1 << 29;
-
-	env_enter(SENDER);
-	fd = must(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
-	ll.sll_ifindex = (int)if_nametoindex(DEV_NAME(SENDER));
-	must(bind(fd, (void *)&ll, sizeof(ll)));
-	must(setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &one, sizeof(one)));
-	must(setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &all, sizeof(all)));
-	env_enter(RECEIVER);
-	return fd;
-}
-
 /* ---- a queue goes ------------------------------------------------------ */
 
 /* An UDP packet that goes to the second of two queues. */
@@ -131,7 +116,7 @@ static void queue_goes(void)
 	env_sysctl(RECEIVER, "ipv6/conf/nsd0/disable_ipv6", "1");
 	env_sysctl(SENDER, "ipv6/conf/nsd1/disable_ipv6", "1");
 	must_cmd("ethtool -L nsd0 combined 2");
-	fd = frames_out();
+	fd = nic_raw_socket();
 	find_frame(fd);
 	must_cmd("ethtool -C nsd0 rx-usecs 10000");
 	for (try = 0; try < TRIES; try++) {
@@ -171,7 +156,7 @@ static void stopped_when_it_goes_down(void)
 	must_cmd("ip -n %s link set nsd1 mtu 65535", NS_NAME(SENDER));
 	stops = nic_counter(SENDER, "tx_stops");
 	impair(RECEIVER, "delay_us", 1000000);
-	fd = frames_out();
+	fd = nic_raw_socket();
 	for (last = now_ms(); now_ms() < last + 50; n++)
 		if (send(fd, frame, FRAME, MSG_DONTWAIT) > 0)
 			last = now_ms();

@@ -417,32 +417,6 @@ static void namespace_deleted_mid_stream(void)
 
 /* ---- modules ----------------------------------------------------------- */
 
-static int rmmod(const char *name)
-{
-	return (int)syscall(SYS_delete_module, name, O_NONBLOCK);
-}
-
-static void insert(const char *name)
-{
-	const char *dir = getenv("MODULE_DIR");
-	char path[256];
-
-	snprintf(path, sizeof(path), "%s/%s.ko", dir ? dir : "", name);
-	if (!dir || access(path, R_OK))
-		must_cmd("modprobe %s", name);
-	else
-		must_cmd("insmod %s", path);
-}
-
-static void reload(void *unused)
-{
-	(void)unused;
-	if (access("/sys/module/netdev_devmem", F_OK))
-		insert("netdev-devmem");
-	if (access("/sys/module/netdevsim_devmem", F_OK))
-		insert("netdevsim-devmem");
-}
-
 static void modules_removed_while_in_use(void)
 {
 	pid_t sender;
@@ -453,8 +427,8 @@ static void modules_removed_while_in_use(void)
 	sender = send_rest(4 << 20);
 	rx.keep = false;
 	for (round = 0; round < 20; round++) {
-		check_errno(rmmod("netdevsim_devmem"), EAGAIN);
-		check_errno(rmmod("netdev_devmem"), EAGAIN);
+		check_errno(env_rmmod("netdevsim_devmem"), EAGAIN);
+		check_errno(env_rmmod("netdev_devmem"), EAGAIN);
 		rx_all(&rx, STREAM / 4);
 	}
 	rx_all(&rx, (4 << 20) + STREAM - rx.pos);
@@ -471,26 +445,26 @@ static void modules_removed_after(void)
 {
 	int pass;
 
-	defer(reload, NULL);
+	defer(env_modules, NULL);
 	for (pass = 0; pass < 3; pass++) {
 		env_setup(4);
 		hold_some(DEVMEM_BUF_HEAP);
-		check_errno(rmmod("netdevsim_devmem"), EAGAIN);
+		check_errno(env_rmmod("netdevsim_devmem"), EAGAIN);
 		unbind(&b);
-		check(within(2000, !rmmod("netdevsim_devmem")));
+		check(within(2000, !env_rmmod("netdevsim_devmem")));
 		check(if_nametoindex("nsd0") == 0);
-		check_errno(rmmod("netdev_devmem"), EAGAIN);
+		check_errno(env_rmmod("netdev_devmem"), EAGAIN);
 		rx_check_held(&rx);
 		if (pass & 1)
 			rx_return(&rx);
 		disconnect_pair(&c);
-		check(within(2000, !rmmod("netdev_devmem")));
+		check(within(2000, !env_rmmod("netdev_devmem")));
 		rx_check_held(&rx);
 		check_errno(open("/dev/nsdm-gpu", O_RDWR), ENOENT);
 		check_errno(access("/sys/module/netdev_devmem", F_OK), ENOENT);
 		devmem_buf_free(b.buf);
 		rx_free(&rx);
-		reload(NULL);
+		env_modules(NULL);
 		if (pass < 2) {
 			env_leave();
 			must_cmd("ip netns delete devmem-a");

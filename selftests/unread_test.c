@@ -23,19 +23,6 @@ static struct bound b;
 static struct conn c;
 static struct rx rx;
 
-static int put(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	ssize_t n;
-
-	if (fd < 0)
-		return -errno;
-	n = write(fd, text, strlen(text));
-	n = n < 0 ? -errno : 0;
-	close(fd);
-	return (int)n;
-}
-
 static uint64_t charged(void)
 {
 	char text[32] = "";
@@ -52,7 +39,7 @@ static int go(const char *group)
 
 	snprintf(path, sizeof(path), "/sys/fs/cgroup%s/cgroup.procs", group);
 	snprintf(text, sizeof(text), "%d", getpid());
-	return put(path, text);
+	return env_write(path, text);
 }
 
 static char home[128];
@@ -75,7 +62,7 @@ static void enter(void)
 	close(fd);
 	if (sscanf(text, "0::%127s", home) != 1)
 		skip("no cgroup v2");
-	if (put("/sys/fs/cgroup/cgroup.subtree_control", "+memory"))
+	if (env_write("/sys/fs/cgroup/cgroup.subtree_control", "+memory"))
 		skip("no memory cgroups");
 	must(mkdir(GROUP, 0755));
 	defer(leave, NULL);
