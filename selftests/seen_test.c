@@ -55,6 +55,24 @@ static void by_its_number(void)
 	check_eq(devmem_bind_get(far.nl, b.res.id, &info, 0), -ENOENT);
 }
 
+/* One that has ended and of which nothing is held is gone when its owner is. */
+static void when_it_is_over(void)
+{
+	struct devmem_bind_info info;
+	struct devmem_nl *nl;
+	unsigned int i;
+
+	check_eq(devmem_nl_open(&nl, 0), 0);
+	for (i = 0; i < 20; i++) {
+		bind_buffer(&b, DEVMEM_BUF_GPU, 1 << 20, 0);
+		unbind(&b);
+		check_eq(devmem_bind_get(nl, b.res.id, &info, 0), -ENOENT);
+		check_eq(ctl_count_bindings(), 0);
+		devmem_buf_free(b.buf);
+	}
+	devmem_nl_close(nl);
+}
+
 static void next_is(struct devmem_nl *nl, uint32_t cmd, uint32_t id)
 {
 	struct devmem_event ev;
@@ -175,6 +193,7 @@ static void setup(void)
 static const struct ktap_case cases[] = {
 	KTAP_CASE(in_a_dump),
 	KTAP_CASE(by_its_number),
+	KTAP_CASE(when_it_is_over),
 	KTAP_CASE(by_who_listens),
 	KTAP_CASE(by_a_socket),
 	KTAP_CASE(of_one_device),

@@ -33,21 +33,29 @@ static void devmem_binding_free(struct devmem_binding *binding)
 	module_put(THIS_MODULE);
 }
 
-static void devmem_binding_free_work(struct work_struct *work)
+static void devmem_binding_part_gone(struct devmem_binding *binding)
 {
-	devmem_binding_free(container_of(to_rcu_work(work), struct devmem_binding,
-					 free_work));
+	if (refcount_dec_and_test(&binding->parts))
+		devmem_binding_free(binding);
 }
 
-/* Any context: the last holder may be an skb that softirq frees. */
+static void devmem_binding_free_work(struct work_struct *work)
+{
+	devmem_binding_part_gone(container_of(to_rcu_work(work), struct devmem_binding,
+					      free_work));
+}
+
+/* Any context: the last holder may be an skb that softirq frees. From then on
+ * nobody finds the binding any more.
+ */
 void devmem_binding_put(struct devmem_binding *binding)
 {
 	if (refcount_dec_and_test(&binding->ref))
 		queue_rcu_work(devmem_wq, &binding->free_work);
 }
 
-/* Nobody can find a chunk any more: of the pool only its counts remain. If nothing else
- * holds the binding it goes at once: whoever put the last chunk has left it alone since.
+/* Nobody can find a chunk any more, and whoever put the last one has left it alone
+ * since: of the pool only its counts remain.
  */
 static void devmem_binding_pool_work(struct work_struct *work)
 {
@@ -57,8 +65,7 @@ static void devmem_binding_pool_work(struct work_struct *work)
 	devmem_pool_destroy(binding);
 	devmem_frag_poison_free(binding->poison);
 	binding->poison = NULL;
-	if (refcount_dec_and_test(&binding->ref))
-		devmem_binding_free(binding);
+	devmem_binding_part_gone(binding);
 }
 
 /* The pool is closed and the last chunk has come back. Any context, with locks of the
@@ -67,6 +74,7 @@ static void devmem_binding_pool_work(struct work_struct *work)
 void devmem_binding_pool_full(struct devmem_binding *binding)
 {
 	queue_rcu_work(devmem_wq, &binding->pool_work);
+	devmem_binding_put(binding);
 }
 
 /* The caller puts the result. To @net the bindings of others do not exist. */
@@ -314,6 +322,7 @@ static struct devmem_binding *devmem_binding_alloc(const struct devmem_bind_args
 		goto err_free;
 
 	refcount_set(&binding->ref, 1);
+	refcount_set(&binding->parts, 1);
 	binding->ddev = ddev;
 	binding->nr_queues = args->nr_queues;
 	binding->ifindex = args->netdev->ifindex;
@@ -401,6 +410,7 @@ struct devmem_binding *devmem_binding_create(const struct devmem_bind_args *args
 		goto err_queues;
 
 	refcount_add(2, &binding->ref);	/* the device's and the pool's */
+	refcount_inc(&binding->parts);	/* the pool */
 	binding->bound = true;
 	list_add_tail(&binding->dev_node, &ddev->bindings);
 	trace_devmem_bind(binding);

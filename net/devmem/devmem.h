@@ -155,7 +155,8 @@ struct devmem_pool {
 };
 
 struct devmem_binding {
-	refcount_t ref;
+	refcount_t ref;			/* who finds it, holds it or its chunks */
+	refcount_t parts;		/* in memory: itself while there is a ref, the pool */
 	u32 id;				/* write-once, before publication */
 	u32 chunk_shift;		/* write-once, as the next 13 */
 	u32 nr_chunks;
