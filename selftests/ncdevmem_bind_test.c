@@ -8,6 +8,8 @@
 #include <grp.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -162,17 +164,45 @@ static void path_of_another(void)
 	check_eq(files(), 0);
 }
 
-/* Of several that find what a killed one left, one gets the place. */
+/* Whoever gets a connection is served, until *@over. */
+static pid_t connect_again_and_again(const bool *over)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX, .sun_path = PATH };
+	pid_t pid = test_fork();
+	uint32_t say[6];
+
+	if (pid)
+		return pid;
+	while (!__atomic_load_n(over, __ATOMIC_RELAXED)) {
+		int fd = must(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+
+		if (!connect(fd, (struct sockaddr *)&sun, sizeof(sun)))
+			check_eq(recv(fd, say, sizeof(say), 0), sizeof(say));
+		close(fd);
+	}
+	_exit(0);
+}
+
+/* Of several that find what a killed one left, one gets the place. The others leave
+ * no trace, not even for who connects meanwhile.
+ */
 static void race_for_the_place(void)
 {
 	enum { RACERS = 4 };
+	bool *over = mmap(NULL, sizeof(*over), PROT_READ | PROT_WRITE,
+			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct tool t[RACERS];
 	unsigned int round, i, serve;
+	int status;
+	pid_t pid;
 
+	check(over != MAP_FAILED);
 	tool_directory();
 	for (round = 0; round < 4; round++) {
 		bind_first();
 		check_eq(tool_kill(&first, SIGKILL), 128 + SIGKILL);
+		__atomic_store_n(over, false, __ATOMIC_RELAXED);
+		pid = connect_again_and_again(over);
 		for (i = 0; i < RACERS; i++)
 			bind_at(&t[i], i + 1);
 		for (i = 0, serve = 0; i < RACERS; i++) {
@@ -189,9 +219,41 @@ static void race_for_the_place(void)
 		}
 		check_eq(serve, 1);
 		check_eq(files(), 1);
+		__atomic_store_n(over, true, __ATOMIC_RELAXED);
+		must(waitpid(pid, &status, 0));
+		check_eq(status, 0);
 		check_eq(tool_kill(&first, SIGTERM), 0);
 		check_eq(files(), 0);
 	}
+}
+
+/* Who takes a place holds the directory's lock, and waits for it, not for ever. */
+static void place_that_is_locked(void)
+{
+	uint32_t id;
+	int dir;
+
+	tool_directory();
+	bind_first();
+	check_eq(tool_kill(&first, SIGKILL), 128 + SIGKILL);
+	dir = must(open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+
+	must(flock(dir, LOCK_EX));
+	bind_at(&first, 0);
+	tool_must_say(&first, "another process keeps its directory locked");
+	check_eq(tool_end(&first), 1);
+	check_eq(files(), 1);
+	check_eq(try_connect(PATH), -ECONNREFUSED);
+
+	bind_at(&first, 0);
+	check(within(5000, files() == 2));	/* it is about to take it */
+	check_eq(try_connect(PATH), -ECONNREFUSED);
+	must(flock(dir, LOCK_UN));
+	id = tool_number(&first);
+	check_eq(handed_out(), id);
+	check_eq(tool_kill(&first, SIGTERM), 0);
+	check_eq(files(), 0);
+	close(dir);
 }
 
 /* ---- who may connect --------------------------------------------------- */
@@ -316,6 +378,7 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(what_a_killed_one_left),
 	KTAP_CASE(path_of_another),
 	KTAP_CASE(race_for_the_place),
+	KTAP_CASE(place_that_is_locked),
 	KTAP_CASE(group_and_mode),
 	KTAP_CASE(received_by_the_group),
 	KTAP_CASE(end_that_was_not_heard_of),

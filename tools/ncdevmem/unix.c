@@ -6,18 +6,22 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "ncdevmem.h"
 
 #define ND_UNIX_TRIES	16
 #define ND_UNIX_SUFFIX	9	/* ".0123abcd" */
+#define ND_UNIX_LOCK_TRIES	200	/* 10 ms after each other: 2 s */
 
 static int nd_unix_addr(struct sockaddr_un *sun, const char *path)
 {
@@ -77,10 +81,38 @@ static bool nd_unix_same(const char *path, const struct stat *st)
 	       now.st_ino == st->st_ino;
 }
 
+/* Of those that want @path only one at a time looks whether it is stale and takes
+ * it: two would put each other's sockets there, and whoever connects meanwhile
+ * would be turned away by the one that gives way. The lock is the directory's and
+ * goes with the descriptor.
+ * Return: the descriptor; -EBUSY, somebody keeps the lock; -errno.
+ */
+static int nd_unix_lock(const char *path)
+{
+	char dir[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
+	const struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
+	int fd, err, tries;
+
+	snprintf(dir, sizeof(dir), "%s", path);
+	fd = open(dirname(dir), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	for (tries = 0; flock(fd, LOCK_EX | LOCK_NB); tries++) {
+		err = errno;
+		if (err == EWOULDBLOCK && tries < ND_UNIX_LOCK_TRIES) {
+			nanosleep(&pause, NULL);
+			continue;
+		}
+		close(fd);
+		return err == EWOULDBLOCK ? -EBUSY : -err;
+	}
+	return fd;
+}
+
 /* Put @temp where a stale socket is. @held keeps that one's number from being
  * given to another, which would be taken for it.
  */
-static int nd_unix_replace(const char *temp, const char *path)
+static int nd_unix_replace_locked(const char *temp, const char *path)
 {
 	struct stat stale;
 	int held, ret;
@@ -99,12 +131,23 @@ static int nd_unix_replace(const char *temp, const char *path)
 		unlink(temp);
 		goto out;
 	}
-	/* Somebody was faster: give it back. */
+	/* Somebody who knows no lock was faster: give it back. */
 	ret = -EADDRINUSE;
 	if (renameat2(AT_FDCWD, temp, AT_FDCWD, path, RENAME_EXCHANGE))
 		ret = -errno;
 out:
 	close(held);
+	return ret;
+}
+
+static int nd_unix_replace(const char *temp, const char *path)
+{
+	int lock = nd_unix_lock(path), ret;
+
+	if (lock < 0)
+		return lock;
+	ret = nd_unix_replace_locked(temp, path);
+	close(lock);
 	return ret;
 }
 
@@ -159,6 +202,9 @@ static void nd_unix_say(const char *path, int err)
 	switch (err) {
 	case EADDRINUSE:
 		nd_err("--socket %s: somebody listens there already", path);
+		break;
+	case EBUSY:
+		nd_err("--socket %s: another process keeps its directory locked", path);
 		break;
 	case ENOTSOCK:
 		nd_err("--socket %s: is there and is no socket", path);
