@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# The user-space programs: tools/lib*/ become archives, tools/*/ programs,
+# The user-space programs: tools/lib*/ become archives, tools/*/ and examples/ programs,
 # selftests/*_test.c and selftests/fuzz/vm/*_fuzz.c one program each. selftests/bench/
 # is a program for the guest, and a plugin for its emulator.
 
@@ -9,6 +9,7 @@ S_DIR := build/selftests
 
 LIB_OBJS := $(patsubst %.c,build/obj/%.o,$(wildcard tools/libdevmem/*.c))
 NC_OBJS := $(patsubst %.c,build/obj/%.o,$(wildcard tools/ncdevmem/*.c))
+EXAMPLES := $(patsubst examples/%.c,$(T_DIR)/examples/%,$(wildcard examples/*.c))
 COMMON_OBJS := $(patsubst %.c,build/obj/%.o,$(wildcard selftests/common*.c))
 TEST_BINS := $(patsubst selftests/%.c,$(S_DIR)/%,$(wildcard selftests/*_test.c))
 FUZZ_SRCS := $(wildcard selftests/fuzz/vm/*_fuzz.c)
@@ -20,7 +21,7 @@ B_DIR := build/bench
 COUNT_SRCS := selftests/bench/count.c selftests/bench/lines.c
 BENCH_OBJS := $(patsubst %.c,build/obj/%.o,$(filter-out $(COUNT_SRCS),$(wildcard selftests/bench/*.c)))
 
-TOOLS := $(if $(LIB_OBJS),$(T_DIR)/libdevmem.a) $(if $(NC_OBJS),$(T_DIR)/ncdevmem)
+TOOLS := $(if $(LIB_OBJS),$(T_DIR)/libdevmem.a) $(if $(NC_OBJS),$(T_DIR)/ncdevmem) $(EXAMPLES)
 TESTS := $(TEST_BINS) $(FUZZ_BINS) $(TEST_SCRIPTS) $(S_DIR)/README.md
 BENCH := $(B_DIR)/bench $(B_DIR)/count.so
 
@@ -33,6 +34,10 @@ $(T_DIR)/libdevmem.a: $(LIB_OBJS)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(T_DIR)/ncdevmem: $(NC_OBJS) $(T_DIR)/libdevmem.a
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lmnl -lpthread
+
+$(EXAMPLES): $(T_DIR)/examples/%: build/obj/examples/%.o $(T_DIR)/libdevmem.a
+	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lmnl -lpthread
 
 $(TEST_BINS): $(S_DIR)/%: build/obj/selftests/%.o $(COMMON_OBJS) $(T_DIR)/libdevmem.a
@@ -60,6 +65,7 @@ $(B_DIR)/count.so: $(COUNT_SRCS) $(addprefix selftests/bench/,lines.h mark.h qem
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE= $(CFLAGS) $(WARN) $(INC) -fPIC -fvisibility=hidden -shared -o $@ $(COUNT_SRCS)
 
 -include $(BENCH_OBJS:.o=.d) $(LIB_OBJS:.o=.d) $(NC_OBJS:.o=.d) $(COMMON_OBJS:.o=.d) \
+	$(patsubst $(T_DIR)/%,build/obj/%.d,$(EXAMPLES)) \
 	$(patsubst $(S_DIR)/%,build/obj/selftests/%.d,$(TEST_BINS)) \
 	$(FUZZ_OBJS:.o=.d) $(patsubst $(S_DIR)/%,build/obj/selftests/fuzz/vm/%.d,$(FUZZ_BINS))
 

@@ -58,6 +58,11 @@ enum side { RECEIVER, SENDER };
  */
 void env_setup(unsigned int nr_queues);
 
+/* The same hosts, with a pair of veth under the same names: no device memory, and no
+ * need of our modules.
+ */
+void env_setup_veth(void);
+
 /* Wait until both links can be used, and no late consequence of their having come up
  * is left. The caller is on the receiver afterwards. Part of env_setup().
  */

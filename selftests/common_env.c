@@ -244,26 +244,36 @@ static void open_stamper(void)
 	must(setsockopt(stamper, SOL_SOCKET, SO_TIMESTAMP, &on, sizeof(on)));
 }
 
-void env_setup(unsigned int nr_queues)
+/* @links makes nsd0 and nsd1. */
+static void env_with(const char *links)
 {
-	char lines[512];
-
 	if (stamper < 0)
 		open_stamper();
 	if (home_ns < 0)
 		home_ns = must(open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
 	defer(env_teardown, NULL);
 	ip_batch(NULL, "netns add devmem-a\nnetns add devmem-b\n");
-	snprintf(lines, sizeof(lines),
-		 "link add nsd0 numrxqueues %u numtxqueues %u type netdevsim-devmem\n"
-		 "link add nsd1 link nsd0 numrxqueues %u numtxqueues %u type netdevsim-devmem\n"
-		 "link set nsd0 netns devmem-a\n"
-		 "link set nsd1 netns devmem-b\n",
-		 nr_queues, nr_queues, nr_queues, nr_queues);
-	ip_batch(NULL, lines);
+	ip_batch(NULL, links);
+	ip_batch(NULL, "link set nsd0 netns devmem-a\nlink set nsd1 netns devmem-b\n");
 	side_up(RECEIVER);
 	side_up(SENDER);
 	env_ready();
+}
+
+void env_setup(unsigned int nr_queues)
+{
+	char lines[512];
+
+	snprintf(lines, sizeof(lines),
+		 "link add nsd0 numrxqueues %u numtxqueues %u type netdevsim-devmem\n"
+		 "link add nsd1 link nsd0 numrxqueues %u numtxqueues %u type netdevsim-devmem\n",
+		 nr_queues, nr_queues, nr_queues, nr_queues);
+	env_with(lines);
+}
+
+void env_setup_veth(void)
+{
+	env_with("link add nsd0 type veth peer name nsd1\n");
 }
 
 void env_ready(void)

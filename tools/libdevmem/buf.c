@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1 OR MIT
 /*
- * Owns dma-bufs: making them, their CPU mapping, freeing them. Must not know
- * what a binding or a socket is.
+ * Owns buffers, dma-bufs nearly all: making them, their CPU mapping, freeing them.
+ * Must not know what a binding or a socket is.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -11,6 +11,7 @@
 #include <linux/memfd.h>
 #include <linux/nsdm-gpu.h>
 #include <linux/udmabuf.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +30,10 @@
 struct devmem_buf {
 	int fd;
 	size_t size;
-	void *addr;	/* NULL until mapped */
+	bool host;		/* no dma-buf: nothing to synchronize with */
+	pthread_mutex_t lock;	/* protects the next 2 fields */
+	void *addr;		/* NULL until mapped */
+	bool writable;
 };
 
 static const char * const devmem_kind_names[] = {
@@ -37,6 +41,7 @@ static const char * const devmem_kind_names[] = {
 	[DEVMEM_BUF_HUGETLB] = "hugetlb",
 	[DEVMEM_BUF_HEAP] = "heap",
 	[DEVMEM_BUF_GPU] = "gpu",
+	[DEVMEM_BUF_HOST] = "host",
 };
 
 const char *devmem_buf_kind_name(enum devmem_buf_kind kind)
@@ -57,7 +62,7 @@ int devmem_buf_kind_parse(const char *name, enum devmem_buf_kind *kind)
 		}
 	}
 	return devmem_fail(EINVAL,
-			   "buffer '%s': unknown, use heap, udmabuf, hugetlb or gpu",
+			   "buffer '%s': unknown, use heap, udmabuf, hugetlb, gpu or host",
 			   name);
 }
 
@@ -115,7 +120,7 @@ static int devmem_memfd(size_t size, bool huge)
 				   strerror(err));
 	}
 
-	/* udmabuf takes only files that cannot shrink. */
+	/* Who has it mapped must not be surprised, and udmabuf takes no others. */
 	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK)) {
 		err = errno;
 		close(fd);
@@ -224,6 +229,7 @@ static int devmem_buf_wrap(struct devmem_buf **buf, int fd, size_t size)
 	}
 	b->fd = fd;
 	b->size = size;
+	pthread_mutex_init(&b->lock, NULL);
 	*buf = b;
 	return 0;
 }
@@ -232,7 +238,7 @@ int devmem_buf_alloc(struct devmem_buf **buf, enum devmem_buf_kind kind,
 		     size_t size, unsigned int flags)
 {
 	size_t unit;
-	int fd;
+	int fd, ret;
 
 	if (flags)
 		return devmem_fail(EINVAL, "flags 0x%x: none is defined", flags);
@@ -254,12 +260,18 @@ int devmem_buf_alloc(struct devmem_buf **buf, enum devmem_buf_kind kind,
 	case DEVMEM_BUF_GPU:
 		fd = devmem_gpu_create(size);
 		break;
+	case DEVMEM_BUF_HOST:
+		fd = devmem_memfd(size, false);
+		break;
 	default:
 		return devmem_fail(EINVAL, "buffer kind %d: unknown", (int)kind);
 	}
 	if (fd < 0)
 		return fd;
-	return devmem_buf_wrap(buf, fd, size);
+	ret = devmem_buf_wrap(buf, fd, size);
+	if (!ret)
+		(*buf)->host = kind == DEVMEM_BUF_HOST;
+	return ret;
 }
 
 int devmem_buf_import(struct devmem_buf **buf, int fd, unsigned int flags)
@@ -302,6 +314,7 @@ void devmem_buf_free(struct devmem_buf *buf)
 		return;
 	if (buf->addr)
 		munmap(buf->addr, buf->size);
+	pthread_mutex_destroy(&buf->lock);
 	close(buf->fd);
 	free(buf);
 }
@@ -316,31 +329,54 @@ size_t devmem_buf_size(const struct devmem_buf *buf)
 	return buf->size;
 }
 
-int devmem_buf_map(struct devmem_buf *buf, void **addr, unsigned int flags)
+static int devmem_buf_mmap(struct devmem_buf *buf)
 {
 	void *p;
 	int err;
 
+	if (buf->addr)
+		return 0;
+	buf->writable = true;
+	p = mmap(NULL, buf->size, PROT_READ | PROT_WRITE, MAP_SHARED, buf->fd, 0);
+	/* An exporter may hand out descriptors for reading alone. */
+	if (p == MAP_FAILED && errno == EACCES) {
+		buf->writable = false;
+		p = mmap(NULL, buf->size, PROT_READ, MAP_SHARED, buf->fd, 0);
+	}
+	if (p == MAP_FAILED) {
+		/* 524: the kernel's own ENOTSUPP, what NVIDIA's driver says */
+		err = errno == EINVAL || errno == ENODEV || errno == 524 ? EOPNOTSUPP
+									 : errno;
+		return devmem_fail(err, "mmap of a dma-buf of %zu bytes: %s",
+				   buf->size, strerror(err));
+	}
+	buf->addr = p;
+	return 0;
+}
+
+int devmem_buf_map(struct devmem_buf *buf, void **addr, unsigned int flags)
+{
+	int ret;
+
 	if (flags)
 		return devmem_fail(EINVAL, "flags 0x%x: none is defined", flags);
 
-	if (!buf->addr) {
-		p = mmap(NULL, buf->size, PROT_READ | PROT_WRITE, MAP_SHARED,
-			 buf->fd, 0);
-		/* An exporter may hand out descriptors for reading alone. */
-		if (p == MAP_FAILED && errno == EACCES)
-			p = mmap(NULL, buf->size, PROT_READ, MAP_SHARED,
-				 buf->fd, 0);
-		if (p == MAP_FAILED) {
-			err = errno == EINVAL || errno == ENODEV ? EOPNOTSUPP
-								 : errno;
-			return devmem_fail(err, "mmap of a dma-buf of %zu bytes: %s",
-					   buf->size, strerror(err));
-		}
-		buf->addr = p;
-	}
-	*addr = buf->addr;
-	return 0;
+	pthread_mutex_lock(&buf->lock);
+	ret = devmem_buf_mmap(buf);
+	if (!ret)
+		*addr = buf->addr;
+	pthread_mutex_unlock(&buf->lock);
+	return ret;
+}
+
+int devmem_buf_map_write(struct devmem_buf *buf, void **addr)
+{
+	int ret = devmem_buf_map(buf, addr, 0);
+
+	if (!ret && !buf->writable)
+		return devmem_fail(EACCES, "dma-buf of %zu bytes: open for reading only",
+				   buf->size);
+	return ret;
 }
 
 int devmem_buf_sync(struct devmem_buf *buf, unsigned int flags)
@@ -351,6 +387,8 @@ int devmem_buf_sync(struct devmem_buf *buf, unsigned int flags)
 	if (flags & ~(DEVMEM_SYNC_READ | DEVMEM_SYNC_WRITE | DEVMEM_SYNC_END) ||
 	    !(flags & (DEVMEM_SYNC_READ | DEVMEM_SYNC_WRITE)))
 		return devmem_fail(EINVAL, "sync flags 0x%x", flags);
+	if (buf->host)
+		return 0;
 
 	if (flags & DEVMEM_SYNC_READ)
 		sync.flags |= DMA_BUF_SYNC_READ;

@@ -4,6 +4,7 @@
 #define LIBDEVMEM_INTERNAL_H
 
 #include <libmnl/libmnl.h>
+#include <pthread.h>
 
 #include "libdevmem.h"
 
@@ -58,5 +59,100 @@ int devmem_watch_told(struct devmem_watch *w, const struct devmem_event *ev);
 int devmem_watch_look(struct devmem_watch *w, struct devmem_nl *nl);
 bool devmem_watch_next(struct devmem_watch *w, struct devmem_event *ev);
 void devmem_watch_clear(struct devmem_watch *w);
+
+/* buf.c: as devmem_buf_map(), and may be written to */
+int devmem_buf_map_write(struct devmem_buf *buf, void **addr);
+
+/* mem.c: 0 or -ERANGE */
+int devmem_buf_check(const struct devmem_buf *buf, uint64_t offset, uint64_t size);
+
+/* msg.c */
+ssize_t devmem_recv_most(int sock, struct devmem_msg *msg, size_t most,
+			 unsigned int flags);
+unsigned int devmem_msg_tokens(const struct devmem_msg *msg);
+
+/* What was received without devmem_recv(): into @msg's own memory, of which there is
+ * @size; or one piece, none if NULL.
+ */
+void *devmem_msg_linear(struct devmem_msg *msg, size_t *size);
+void devmem_msg_set_linear(struct devmem_msg *msg, size_t size);
+void devmem_msg_set_piece(struct devmem_msg *msg, const struct devmem_cmsg *dc);
+
+/* rx.c, conn.c, read.c; path_*.c: what differs from path to path. */
+struct devmem_path {
+	const char *name;
+	/* set @rx->res, and what else the path keeps there */
+	int (*open)(struct devmem_rx *rx, const struct devmem_rx_config *config);
+	void (*close)(struct devmem_rx *rx);	/* by whoever opened it */
+	void (*free)(struct devmem_rx *rx);	/* no connection is left; may be NULL */
+
+	/* -errno: the connection goes on as before */
+	int (*attach)(struct devmem_conn *conn, unsigned int flags);
+	void (*detach)(struct devmem_conn *conn);	/* no token is out */
+	/* as devmem_conn_recv(), @most bytes */
+	ssize_t (*recv)(struct devmem_conn *conn, struct devmem_msg *msg, size_t most,
+			unsigned int flags);
+	/* @most bytes to @addr, or NULL: what recv() gives has to be moved there */
+	ssize_t (*recv_to)(struct devmem_conn *conn, void *addr, size_t most,
+			   unsigned int flags);
+	/* under @conn->lock */
+	int (*release)(struct devmem_conn *conn, uint32_t token);
+	int (*flush)(struct devmem_conn *conn);
+	void (*stats)(const struct devmem_conn *conn, struct devmem_conn_stats *stats);
+};
+
+extern const struct devmem_path devmem_path_devmem;
+extern const struct devmem_path devmem_path_copy;
+
+struct devmem_rx {
+	const struct devmem_path *path;
+	struct devmem_buf *buf;
+	struct devmem_bind_result res;
+	struct devmem_nl *nl;		/* path_devmem.c */
+	struct devmem_copy *copy;	/* path_copy.c */
+	enum devmem_via via;
+	bool automatic;			/* nobody has insisted on the path */
+	char passed_over[512];
+
+	pthread_mutex_t lock;		/* protects @users, @copy; within devmem_conn.lock */
+	unsigned int users;		/* whoever opened it, and connections */
+};
+
+/* What devmem_conn_read() has begun: @done of @size bytes. */
+struct devmem_reading {
+	struct devmem_buf *dst;		/* NULL: into host memory */
+	char *host;
+	uint64_t offset;
+	size_t size;			/* 0: nothing is under way */
+	size_t done;
+};
+
+struct devmem_conn {
+	struct devmem_rx *rx;
+	int sock;
+	bool attached;
+	struct devmem_reading reading;
+	struct devmem_msg *msg;		/* of read.c, NULL until it is needed */
+	struct devmem_span *spans;	/* as well */
+	uint32_t chunk;			/* path_copy.c: that is being filled, or none */
+	uint32_t filled;		/* bytes of it */
+
+	pthread_mutex_t lock;		/* protects what follows */
+	bool closed;
+	uint64_t given;			/* tokens */
+	uint64_t returned;		/* of them, by devmem_conn_release() */
+	struct devmem_tokens *tokens;	/* path_devmem.c */
+	uint64_t released;		/* path_copy.c */
+};
+
+void devmem_rx_get(struct devmem_rx *rx);
+void devmem_rx_put(struct devmem_rx *rx);
+
+/* conn.c: receive, and count what was given out */
+ssize_t devmem_conn_recv_most(struct devmem_conn *conn, struct devmem_msg *msg,
+			      size_t most, unsigned int flags);
+
+/* read.c */
+void devmem_conn_free_reading(struct devmem_conn *conn);
 
 #endif /* LIBDEVMEM_INTERNAL_H */

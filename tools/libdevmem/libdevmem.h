@@ -2,9 +2,16 @@
 /*
  * libdevmem: receive TCP payload into a dma-buf.
  *
- * Four groups that know nothing of each other:
+ * What most programs want, on any machine:
  *
- *	devmem_buf_*	buffers: where dma-bufs come from, CPU mapping of them
+ *	devmem_rx_*	a receiver: a buffer, and the path on which payload gets there
+ *	devmem_conn_*	a connection of it: read so many bytes to that place of a
+ *			buffer, or take the pieces as they lie
+ *
+ * They stand on four groups that know nothing of each other:
+ *
+ *	devmem_buf_*	buffers: where dma-bufs come from, CPU mapping of them,
+ *			bytes into and out of them
  *	devmem_nl_*, devmem_bind_*
  *			generic netlink: bind a dma-buf to rx queues, look at
  *			bindings, wait for changes
@@ -19,7 +26,19 @@
  * object at a time. Nothing here writes to stdout or stderr, or keeps state
  * between calls other than the text of devmem_error().
  *
- * A receiver, without error handling:
+ * A program that reads records into device memory, without error handling; whole in
+ * examples/records.c:
+ *
+ *	struct devmem_rx_config config = { .via = DEVMEM_VIA_AUTO, .dev = "eth0" };
+ *
+ *	devmem_buf_alloc(&staging, DEVMEM_BUF_HEAP, 64 << 20, 0);
+ *	devmem_buf_alloc(&tensor, DEVMEM_BUF_HEAP, 1 << 20, 0);
+ *	devmem_rx_open(&rx, staging, &config, 0);
+ *	devmem_conn_open(&conn, rx, sock, 0);
+ *	while (devmem_conn_read(conn, tensor, 0, 1 << 20, 0) > 0)
+ *		... use the record at offset 0 of tensor ...
+ *
+ * The same with the groups below, on net/devmem only, piece by piece:
  *
  *	devmem_buf_alloc(&buf, DEVMEM_BUF_HEAP, 64 << 20, 0);
  *	devmem_nl_open(&nl, 0);
@@ -105,12 +124,15 @@ struct devmem_buf;
  *	allocator has them, 1 MiB or 64 KiB mostly.
  * @DEVMEM_BUF_GPU: /dev/nsdm-gpu, the fake GPU of netdevsim-devmem, in blocks
  *	of 2 MiB where @size allows.
+ * @DEVMEM_BUF_HOST: plain memory (a memfd) and no dma-buf, which anybody may
+ *	have: for the path that copies, and to read into.
  */
 enum devmem_buf_kind {
 	DEVMEM_BUF_UDMABUF,
 	DEVMEM_BUF_HUGETLB,
 	DEVMEM_BUF_HEAP,
 	DEVMEM_BUF_GPU,
+	DEVMEM_BUF_HOST,
 };
 
 /**
@@ -143,7 +165,9 @@ int devmem_buf_import(struct devmem_buf **buf, int fd, unsigned int flags);
 /* Unmaps and closes. Memory that a binding or a token still holds stays. */
 void devmem_buf_free(struct devmem_buf *buf);
 
-/* The dma-buf's file descriptor (close-on-exec), owned by @buf. */
+/* The dma-buf's file descriptor (close-on-exec), owned by @buf; DEVMEM_BUF_HOST: the
+ * memfd's.
+ */
 int devmem_buf_fd(const struct devmem_buf *buf);
 
 /* Bytes in the dma-buf. */
@@ -156,7 +180,8 @@ size_t devmem_buf_size(const struct devmem_buf *buf);
  *	the same address.
  * @flags: 0
  *
- * Bracket accesses with devmem_buf_sync().
+ * Bracket accesses with devmem_buf_sync(). Several threads may map a buffer, and
+ * use what devmem_buf_write() and the like offer.
  *
  * Return: 0; -EOPNOTSUPP: the exporter has no mmap; -errno.
  */
@@ -180,13 +205,61 @@ int devmem_buf_sync(struct devmem_buf *buf, unsigned int flags);
 
 /**
  * devmem_buf_kind_parse() - kind by name
- * @name: "udmabuf", "hugetlb", "heap" or "gpu"
+ * @name: "udmabuf", "hugetlb", "heap", "gpu" or "host"
  * @kind: set on success
  *
  * Return: 0; -EINVAL: no kind has this name.
  */
 int devmem_buf_kind_parse(const char *name, enum devmem_buf_kind *kind);
 const char *devmem_buf_kind_name(enum devmem_buf_kind kind);
+
+/**
+ * struct devmem_span - part of a buffer
+ * @offset: in bytes
+ * @size: in bytes
+ */
+struct devmem_span {
+	uint64_t offset;
+	uint64_t size;
+};
+
+/**
+ * devmem_buf_write() - copy host memory into a buffer
+ * @buf: the buffer
+ * @offset: where to, in bytes
+ * @src: host memory
+ * @size: bytes
+ * @flags: 0
+ *
+ * This and the next two are by the means that the buffer's exporter offers: today
+ * its mmap. They have done their work when they return, and bracket it with
+ * devmem_buf_sync() themselves.
+ *
+ * Return: 0; -ERANGE: beyond the end of the buffer; -EOPNOTSUPP: the exporter
+ * offers no means; -errno.
+ */
+int devmem_buf_write(struct devmem_buf *buf, uint64_t offset, const void *src,
+		     size_t size, unsigned int flags);
+
+/* The other direction: from @offset of @buf into host memory. */
+int devmem_buf_read(struct devmem_buf *buf, uint64_t offset, void *dst,
+		    size_t size, unsigned int flags);
+
+/**
+ * devmem_buf_gather() - make scattered pieces contiguous
+ * @dst: buffer to write to
+ * @offset: of @dst, where the first span goes; the others follow it
+ * @src: buffer to read from, not @dst
+ * @spans: parts of @src
+ * @nr: number of @spans
+ * @flags: 0
+ *
+ * Return: 0; -ERANGE: a span, or all together, are beyond the end of a buffer;
+ * nothing has been copied then; -EINVAL: @src is @dst; as devmem_buf_write().
+ */
+int devmem_buf_gather(struct devmem_buf *dst, uint64_t offset,
+		      struct devmem_buf *src, const struct devmem_span *spans,
+		      unsigned int nr, unsigned int flags);
 
 /* ---- netlink ---------------------------------------------------------- */
 
@@ -501,6 +574,190 @@ int devmem_tokens_flush(struct devmem_tokens *t);
 unsigned int devmem_tokens_pending(const struct devmem_tokens *t);
 uint64_t devmem_tokens_released(const struct devmem_tokens *t);
 uint64_t devmem_tokens_calls(const struct devmem_tokens *t);
+
+/* ---- receivers -------------------------------------------------------- */
+
+/**
+ * enum devmem_via - the path on which payload gets into the buffer
+ * @DEVMEM_VIA_AUTO: the first of the others that works, in this order
+ * @DEVMEM_VIA_DEVMEM: net/devmem: the NIC writes it there. Takes a device whose
+ *	driver is able to, and CAP_NET_ADMIN or somebody else's binding
+ * @DEVMEM_VIA_COPY: the CPU copies it there. Any device, any kernel, no
+ *	privilege; takes a buffer that the CPU can write to (devmem_buf_write())
+ */
+enum devmem_via {
+	DEVMEM_VIA_AUTO,
+	DEVMEM_VIA_DEVMEM,
+	DEVMEM_VIA_COPY,
+};
+
+/**
+ * devmem_via_parse() - path by name
+ * @name: "auto", "devmem" or "copy"
+ * @via: set on success
+ *
+ * Return: 0; -EINVAL: no path has this name.
+ */
+int devmem_via_parse(const char *name, enum devmem_via *via);
+const char *devmem_via_name(enum devmem_via via);
+
+struct devmem_rx;
+
+/**
+ * struct devmem_rx_config - what a receiver is made of. All 0 is a good one.
+ * @via: the path
+ * @dev: name of the device that the connections come through; COPY does not look
+ *	at it, DEVMEM needs it, or @binding_id
+ * @queues: rx queues of it that may be used
+ * @nr_queues: number of @queues; 0: queue 0
+ * @chunk_size: of the buffer's parts, a power of two, 0: the best one. DEVMEM: as for
+ *	devmem_bind_rx(); COPY: 4096 or more
+ * @binding_id: DEVMEM: a binding that another process has made of the buffer;
+ *	@dev, @queues and @chunk_size do not matter then. 0: make one
+ */
+struct devmem_rx_config {
+	enum devmem_via via;
+	const char *dev;
+	const uint32_t *queues;
+	unsigned int nr_queues;
+	uint32_t chunk_size;
+	uint32_t binding_id;
+};
+
+/**
+ * devmem_rx_open() - make a receiver
+ * @rx: set on success
+ * @buf: where payload goes. Not owned: it must be there until devmem_rx_close(), and
+ *	until the last connection and the last token are gone
+ * @config: not kept
+ * @flags: 0
+ *
+ * AUTO passes over a path whatever kept it from working, a mistake in @config
+ * included: tell the user, see devmem_rx_passed_over().
+ *
+ * Return: 0 or the error of the last path that was tried, with a text that tells of
+ * each of them.
+ */
+int devmem_rx_open(struct devmem_rx **rx, struct devmem_buf *buf,
+		   const struct devmem_rx_config *config, unsigned int flags);
+
+/* Ends the binding. Connections that are open go on: as when a binding ends. */
+void devmem_rx_close(struct devmem_rx *rx);
+
+/* The path that was chosen, never AUTO. */
+enum devmem_via devmem_rx_via(const struct devmem_rx *rx);
+
+/* Why AUTO chose none of those before it: a line for each, as "devmem: ...", or "". */
+const char *devmem_rx_passed_over(const struct devmem_rx *rx);
+
+/* The binding, in @res; COPY: id 0; somebody else's: only its id. */
+void devmem_rx_result(const struct devmem_rx *rx, struct devmem_bind_result *res);
+
+/* The handle that owns the binding, for its events; NULL if there is none. */
+struct devmem_nl *devmem_rx_nl(const struct devmem_rx *rx);
+
+/* ---- connections ------------------------------------------------------ */
+
+struct devmem_conn;
+
+/**
+ * devmem_conn_open() - receive a connection
+ * @conn: set on success
+ * @rx: receiver
+ * @sock: TCP connection; on success it is owned by @conn. Send on it all the same
+ *	(devmem_conn_sock()), and have it blocking or not, as you like
+ * @flags: 0, or as for devmem_attach()
+ *
+ * Connections of one receiver can be used by several threads, each by one at a time;
+ * devmem_conn_release(), _flush() and _get_stats() by any thread.
+ *
+ * Return: 0; 1: all comes in host memory, devmem_error() says why: the peer has ended the
+ * connection already, or, where AUTO has chosen the path, the connection is one that it
+ * cannot serve (through another device, no rule left, another protocol); the errors of
+ * devmem_attach(): @sock is still the caller's then.
+ */
+int devmem_conn_open(struct devmem_conn **conn, struct devmem_rx *rx, int sock,
+		     unsigned int flags);
+
+/**
+ * devmem_conn_close() - end a connection
+ * @conn: of which nothing but devmem_conn_release() and _flush() may be used from now on
+ *
+ * Shuts the socket down. Whoever still holds tokens keeps @conn, and the memory they
+ * stand for: nobody writes to it. It goes with devmem_conn_release() of the last one.
+ */
+void devmem_conn_close(struct devmem_conn *conn);
+
+/* Its socket: to poll for POLLIN, to send. */
+int devmem_conn_sock(const struct devmem_conn *conn);
+
+/**
+ * devmem_conn_read() - read exactly so much, contiguous in a buffer
+ * @conn: connection
+ * @dst: where to; not the receiver's own buffer
+ * @offset: of @dst, in bytes
+ * @size: bytes
+ * @flags: MSG_DONTWAIT or 0
+ *
+ * Where the bytes come from does not matter: some may have been in host memory. The
+ * receiver's buffer is needed only for what is under way, so it may be smaller than
+ * @size.
+ *
+ * Return: @size; 0: the stream has ended, before the first byte; -EAGAIN
+ * (MSG_DONTWAIT or a non-blocking socket) or -EINTR: not all of it has come; the read
+ * is under way, go on with the same arguments; -ENODATA: the stream has ended in the
+ * middle; -EINVAL: @size is 0, another read is under way, or @dst is the receiver's;
+ * -ERANGE: beyond the end of @dst; the errors of devmem_conn_recv(). After any error
+ * but those two the read is over, and what it had read is gone from the stream.
+ */
+ssize_t devmem_conn_read(struct devmem_conn *conn, struct devmem_buf *dst,
+			 uint64_t offset, size_t size, unsigned int flags);
+
+/* The same into host memory: a header, wherever it lies. */
+ssize_t devmem_conn_read_host(struct devmem_conn *conn, void *dst, size_t size,
+			      unsigned int flags);
+
+/**
+ * devmem_conn_recv() - what has come, as it lies
+ * @conn: connection
+ * @msg: holds the pieces afterwards
+ * @flags: as for devmem_recv(), without MSG_PEEK and MSG_TRUNC on paths other than DEVMEM
+ *
+ * Of DEVMEM_PIECE_DMABUF each has a token for devmem_conn_release(): nobody writes to
+ * its bytes before that. Several pieces may have the same token (COPY): it is given back
+ * for each. Where none of the buffer is free, bytes come in host memory. Who reads on
+ * only when he has given something back has TCP's window close, and the sender wait.
+ *
+ * Return: as devmem_recv(); -EINVAL: a devmem_conn_read() is under way.
+ */
+ssize_t devmem_conn_recv(struct devmem_conn *conn, struct devmem_msg *msg,
+			 unsigned int flags);
+
+/* Give a piece back, once. They are collected: devmem_conn_flush() before waiting for
+ * data. May free @conn, see devmem_conn_close().
+ * Return: as devmem_tokens_add(); -EINVAL: all that were given out are back; -EIO:
+ * after devmem_conn_close(), the kernel did not take it.
+ */
+int devmem_conn_release(struct devmem_conn *conn, uint32_t token);
+int devmem_conn_flush(struct devmem_conn *conn);
+
+/**
+ * struct devmem_conn_stats - what a connection has done
+ * @attached: its payload is placed (DEVMEM)
+ * @tokens: given out
+ * @released: of them, taken back by the kernel or the library
+ * @pending: of them, collected
+ * @release_calls: system calls that took
+ */
+struct devmem_conn_stats {
+	bool attached;
+	uint64_t tokens;
+	uint64_t released;
+	uint64_t pending;
+	uint64_t release_calls;
+};
+
+void devmem_conn_get_stats(struct devmem_conn *conn, struct devmem_conn_stats *stats);
 
 #ifdef __cplusplus
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1 OR MIT
 /*
- * Owns one recvmsg(): its buffers, and the walk over the pieces it delivered.
- * Must not know which buffer the pieces lie in, nor what becomes of tokens.
+ * Owns one recvmsg(): its buffers, and the walk over the pieces it delivered, or
+ * over what was received otherwise and is described in the same way. Must not know
+ * which buffer the pieces lie in, nor what becomes of tokens.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -16,6 +17,8 @@ struct devmem_msg {
 	size_t control_size;
 	char *linear;
 	char *control;
+
+	unsigned int tokens;	/* that the last call gave out */
 
 	/* the walk */
 	struct cmsghdr *next;
@@ -92,6 +95,7 @@ static ssize_t devmem_msg_account(struct devmem_msg *msg, size_t n,
 				  unsigned int flags)
 {
 	size_t sum = 0, linear = 0;
+	unsigned int tokens = 0;
 	struct devmem_cmsg dc;
 	bool any = false, whole = true;
 	struct cmsghdr *cmsg;
@@ -105,8 +109,11 @@ static ssize_t devmem_msg_account(struct devmem_msg *msg, size_t n,
 		sum += dc.frag_size;
 		if (cmsg->cmsg_type == SCM_DEVMEM_LINEAR)
 			linear += dc.frag_size;
+		else if (dc.frag_size && !(dc.flags & DEVMEM_CMSG_LOST))
+			tokens++;
 	}
 
+	msg->tokens = flags & MSG_PEEK ? 0 : tokens;
 	msg->plain = 0;
 	if (!any && !(flags & MSG_TRUNC))
 		msg->plain = sum = linear = n;
@@ -120,31 +127,79 @@ static ssize_t devmem_msg_account(struct devmem_msg *msg, size_t n,
 			   msg->hdr.msg_flags & MSG_CTRUNC ? " (truncated)" : "");
 }
 
-ssize_t devmem_recv(int sock, struct devmem_msg *msg, unsigned int flags)
+/* What is described is what was received: nothing yet. */
+static void devmem_msg_empty(struct devmem_msg *msg)
+{
+	memset(&msg->hdr, 0, sizeof(msg->hdr));
+	msg->hdr.msg_control = msg->control;
+	msg->plain = 0;
+	msg->linear_end = 0;
+	msg->tokens = 0;
+	devmem_msg_rewind(msg);
+}
+
+void *devmem_msg_linear(struct devmem_msg *msg, size_t *size)
+{
+	*size = msg->linear_size;
+	return msg->linear;
+}
+
+void devmem_msg_set_linear(struct devmem_msg *msg, size_t size)
+{
+	devmem_msg_empty(msg);
+	msg->plain = size;
+	msg->linear_end = size;
+}
+
+void devmem_msg_set_piece(struct devmem_msg *msg, const struct devmem_cmsg *dc)
+{
+	struct cmsghdr *cmsg;
+
+	devmem_msg_empty(msg);
+	if (!dc)
+		return;
+	msg->hdr.msg_controllen = CMSG_SPACE(sizeof(*dc));
+	cmsg = CMSG_FIRSTHDR(&msg->hdr);
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_DEVMEM_DMABUF;
+	cmsg->cmsg_len = CMSG_LEN(sizeof(*dc));
+	memcpy(CMSG_DATA(cmsg), dc, sizeof(*dc));
+	msg->tokens = 1;
+	devmem_msg_rewind(msg);
+}
+
+unsigned int devmem_msg_tokens(const struct devmem_msg *msg)
+{
+	return msg->tokens;
+}
+
+ssize_t devmem_recv_most(int sock, struct devmem_msg *msg, size_t most,
+			 unsigned int flags)
 {
 	ssize_t n;
 	int err;
 
+	devmem_msg_empty(msg);
 	msg->iov.iov_base = msg->linear;
-	msg->iov.iov_len = msg->linear_size;
-	memset(&msg->hdr, 0, sizeof(msg->hdr));
+	msg->iov.iov_len = most < msg->linear_size ? most : msg->linear_size;
 	msg->hdr.msg_iov = &msg->iov;
 	msg->hdr.msg_iovlen = 1;
-	msg->hdr.msg_control = msg->control;
 	msg->hdr.msg_controllen = msg->control_size;
 
 	n = recvmsg(sock, &msg->hdr, (int)flags | MSG_SOCK_DEVMEM);
 	if (n < 0) {
 		err = errno;
-		msg->hdr.msg_controllen = 0;
-		msg->plain = 0;
-		msg->linear_end = 0;
-		devmem_msg_rewind(msg);
+		devmem_msg_empty(msg);
 		return devmem_fail(err, "recvmsg: %s", strerror(err));
 	}
 	n = devmem_msg_account(msg, (size_t)n, flags);
 	devmem_msg_rewind(msg);
 	return n;
+}
+
+ssize_t devmem_recv(int sock, struct devmem_msg *msg, unsigned int flags)
+{
+	return devmem_recv_most(sock, msg, msg->linear_size, flags);
 }
 
 static void devmem_piece_linear(struct devmem_msg *msg, size_t size,

@@ -192,7 +192,7 @@ static int nd_bind_serve(const struct nd_binding *b, int sock, int sigfd)
 	struct devmem_event ev;
 	struct pollfd pfd[] = {
 		{ .fd = sigfd, .events = POLLIN },
-		{ .fd = devmem_nl_event_fd(b->nl), .events = POLLIN },
+		{ .fd = devmem_nl_event_fd(devmem_rx_nl(b->rx)), .events = POLLIN },
 		{ .fd = -1, .events = POLLIN },
 	};
 	int ret;
@@ -206,7 +206,7 @@ static int nd_bind_serve(const struct nd_binding *b, int sock, int sigfd)
 		if (pfd[0].revents && nd_signalled(sigfd))
 			return ND_OK;
 		if (pfd[1].revents) {
-			ret = devmem_nl_event(b->nl, &ev, 0, 0);
+			ret = devmem_nl_event(devmem_rx_nl(b->rx), &ev, 0, 0);
 			if (!ret && nd_bind_event(b, &ev))
 				return ND_FAIL;
 			if (ret && ret != -ETIMEDOUT && ret != -EINTR) {
@@ -228,7 +228,7 @@ int nd_bind(int argc, char **argv)
 {
 	struct nd_bind_opts o = { .group = ND_NO_GROUP };
 	struct nd_unix sock = { .sock = -1 };
-	struct nd_binding b = { .nl = NULL };
+	struct nd_binding b = { .rx = NULL };
 	int sigfd = -1, ret;
 
 	ret = nd_bind_parse(&o, argc, argv);
@@ -243,7 +243,7 @@ int nd_bind(int argc, char **argv)
 	ret = nd_signals(&sigfd);
 	if (ret)
 		goto out;
-	if (devmem_nl_subscribe(b.nl, 0)) {
+	if (devmem_nl_subscribe(devmem_rx_nl(b.rx), 0)) {
 		nd_err("%s", devmem_error());
 		ret = ND_FAIL;
 		goto out;

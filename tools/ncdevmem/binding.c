@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Owns the binding a command works with: made here, or handed over by another
- * process through a UNIX socket. Must not know about TCP connections.
+ * Owns the receiver a command works with, and its binding: made here, or handed over
+ * by another process through a UNIX socket. Must not know about TCP connections.
  */
 #include <errno.h>
 #include <net/if.h>
@@ -31,6 +31,7 @@ struct nd_hand_out {
 void nd_binding_defaults(struct nd_binding_opts *opts)
 {
 	memset(opts, 0, sizeof(*opts));
+	opts->via = DEVMEM_VIA_DEVMEM;
 	opts->kind = DEVMEM_BUF_HEAP;
 	opts->size = 64 << 20;
 	opts->nr_queues = 1;	/* queue 0 */
@@ -84,6 +85,11 @@ int nd_binding_option(struct nd_binding_opts *opts, int opt, const char *arg)
 	case ND_OPT_BUFFER:
 		if (devmem_buf_kind_parse(arg, &opts->kind))
 			return nd_usage("--%s", devmem_error());
+		opts->kind_given = true;
+		return ND_OK;
+	case ND_OPT_VIA:
+		if (devmem_via_parse(arg, &opts->via))
+			return nd_usage("--via: %s", devmem_error());
 		return ND_OK;
 	case ND_OPT_SIZE:
 		return nd_parse_size("--size", arg, ND_MIN_SIZE, ND_MAX_SIZE,
@@ -96,35 +102,82 @@ int nd_binding_option(struct nd_binding_opts *opts, int opt, const char *arg)
 	}
 }
 
-int nd_binding_make(struct nd_binding *b, const struct nd_binding_opts *opts)
+/* Any user may have plain memory, and where the CPU copies it will do. */
+static int nd_binding_alloc(struct nd_binding *b, const struct nd_binding_opts *opts)
+{
+	enum devmem_buf_kind kind = opts->kind;
+
+	if (opts->via == DEVMEM_VIA_COPY && !opts->kind_given)
+		kind = DEVMEM_BUF_HOST;
+	if (!devmem_buf_alloc(&b->buf, kind, opts->size, 0))
+		return ND_OK;
+	nd_err("%s", devmem_error());
+	if (opts->via != DEVMEM_VIA_AUTO || opts->kind_given)
+		return ND_FAIL;
+	if (!devmem_buf_alloc(&b->buf, DEVMEM_BUF_HOST, opts->size, 0))
+		return ND_OK;
+	nd_err("%s", devmem_error());
+	return ND_FAIL;
+}
+
+/* Say why, when it is not the first that was tried. */
+static void nd_binding_passed_over(const struct nd_binding *b)
+{
+	const char *text = devmem_rx_passed_over(b->rx);
+	size_t len;
+
+	for (; *text; text += len + !!text[len]) {
+		len = strcspn(text, "\n");
+		nd_err("not via %.*s", (int)len, text);
+	}
+}
+
+static int nd_binding_open(struct nd_binding *b, const struct devmem_rx_config *config)
 {
 	struct devmem_bind_result res;
+	int ret;
+
+	ret = devmem_rx_open(&b->rx, b->buf, config, 0);
+	if (ret)
+		return ret;
+	nd_binding_passed_over(b);
+	devmem_rx_result(b->rx, &res);
+	b->id = res.id;
+	if (res.chunks) {
+		b->chunk_size = res.chunk_size;
+		b->chunks = res.chunks;
+	}
+	return 0;
+}
+
+int nd_binding_make(struct nd_binding *b, const struct nd_binding_opts *opts)
+{
+	struct devmem_rx_config config = {
+		.via = opts->via,
+		.dev = opts->dev,
+		.queues = opts->queues,
+		.nr_queues = opts->nr_queues,
+		.chunk_size = (uint32_t)opts->chunk,
+	};
 
 	memset(b, 0, sizeof(*b));
-	b->ifindex = if_nametoindex(opts->dev);
-	if (!b->ifindex) {
-		nd_err("--dev %s: %s", opts->dev, strerror(errno));
+	b->own = true;
+	if (opts->dev) {
+		b->ifindex = if_nametoindex(opts->dev);
+		if (!b->ifindex) {
+			nd_err("--dev %s: %s", opts->dev, strerror(errno));
+			return ND_FAIL;
+		}
+	}
+	if (nd_binding_alloc(b, opts))
+		return ND_FAIL;
+	if (nd_binding_open(b, &config)) {
+		nd_err("%s%s%s", opts->dev ? opts->dev : "", opts->dev ? ": " : "",
+		       devmem_error());
+		nd_binding_free(b);
 		return ND_FAIL;
 	}
-	if (devmem_buf_alloc(&b->buf, opts->kind, opts->size, 0) ||
-	    devmem_nl_open(&b->nl, 0)) {
-		nd_err("%s", devmem_error());
-		goto err_free;
-	}
-	if (devmem_bind_rx(b->nl, b->ifindex, opts->queues, opts->nr_queues,
-			   devmem_buf_fd(b->buf), (uint32_t)opts->chunk, &res,
-			   0)) {
-		nd_err("%s: %s", opts->dev, devmem_error());
-		goto err_free;
-	}
-	b->id = res.id;
-	b->chunk_size = res.chunk_size;
-	b->chunks = res.chunks;
 	return ND_OK;
-
-err_free:
-	nd_binding_free(b);
-	return ND_FAIL;
 }
 
 int nd_binding_hand_out(const struct nd_binding *b, int conn)
@@ -194,6 +247,7 @@ static int nd_take(int conn, struct nd_hand_out *say, int *fd)
 
 int nd_binding_fetch(struct nd_binding *b, const char *path)
 {
+	struct devmem_rx_config config = { .via = DEVMEM_VIA_DEVMEM };
 	struct nd_hand_out say = { .magic = 0 };
 	int conn, fd = -1, ret;
 
@@ -220,12 +274,12 @@ int nd_binding_fetch(struct nd_binding *b, const char *path)
 		goto out;
 	}
 
-	b->id = say.id;
+	config.binding_id = say.id;
 	b->ifindex = say.ifindex;
 	b->chunk_size = say.chunk_size;
 	b->chunks = say.chunks;
 	ret = ND_OK;
-	if (devmem_buf_import(&b->buf, fd, 0)) {
+	if (devmem_buf_import(&b->buf, fd, 0) || nd_binding_open(b, &config)) {
 		nd_err("--binding %s: %s", path, devmem_error());
 		ret = ND_FAIL;
 	}
@@ -236,28 +290,40 @@ out:
 	return ret;
 }
 
+/* As in "listening on ADDR, ...". */
+const char *nd_binding_text(const struct nd_binding *b, char *text, size_t size)
+{
+	if (devmem_rx_via(b->rx) == DEVMEM_VIA_COPY)
+		snprintf(text, size, "copying into %zu bytes", devmem_buf_size(b->buf));
+	else
+		snprintf(text, size, "binding %u: %zu bytes in %u chunks of %u", b->id,
+			 devmem_buf_size(b->buf), b->chunks, b->chunk_size);
+	return text;
+}
+
 void nd_binding_json(const struct nd_binding *b, struct nd_json *j)
 {
 	char name[IF_NAMESIZE];
 
 	nd_json_open(j, "binding", '{');
+	nd_json_string(j, "via", devmem_via_name(devmem_rx_via(b->rx)));
 	nd_json_uint(j, "id", b->id);
 	nd_json_uint(j, "ifindex", b->ifindex);
-	if (if_indextoname(b->ifindex, name))
+	if (b->ifindex && if_indextoname(b->ifindex, name))
 		nd_json_string(j, "dev", name);
 	else
 		nd_json_null(j, "dev");
 	nd_json_uint(j, "size", devmem_buf_size(b->buf));
 	nd_json_uint(j, "chunk_size", b->chunk_size);
 	nd_json_uint(j, "chunks", b->chunks);
-	nd_json_bool(j, "own", b->nl);
+	nd_json_bool(j, "own", b->own);
 	nd_json_close(j, '}');
 }
 
 void nd_binding_free(struct nd_binding *b)
 {
-	devmem_nl_close(b->nl);
+	devmem_rx_close(b->rx);
 	devmem_buf_free(b->buf);
-	b->nl = NULL;
+	b->rx = NULL;
 	b->buf = NULL;
 }

@@ -22,11 +22,17 @@ static const char nd_listen_help[] =
 "Usage: ncdevmem listen [options] [ADDR] PORT\n"
 "Receive TCP connections into device memory.\n"
 "\n"
-"Which memory, either a binding of our own (CAP_NET_ADMIN):\n"
+"On which path:\n"
+"  --via PATH         devmem: the NIC writes to the buffer (default); copy: the\n"
+"                     CPU does, on any device and without privileges; auto:\n"
+"                     devmem, or copy and a line that says why\n"
+"\n"
+"Which memory, either a binding of our own (CAP_NET_ADMIN, but for copy):\n"
 "  --dev IFNAME       device that the traffic arrives through\n"
 "  --queues LIST      its rx queues, as 0,2,4-7 (default 0)\n"
-"  --buffer KIND      heap, udmabuf (4 KiB pages), hugetlb or gpu\n"
-"                     (default heap)\n"
+"  --buffer KIND      heap, udmabuf (4 KiB pages), hugetlb, gpu or, for copy,\n"
+"                     host (default heap; for copy host; for auto heap, or host\n"
+"                     where there is no right to that)\n"
 "  --size SIZE        of the buffer (default 64M)\n"
 "  --chunk SIZE       power of two, 4K to 2M (default: the kernel's choice)\n"
 "or one that 'ncdevmem bind' holds (no privileges):\n"
@@ -54,6 +60,7 @@ static const char nd_listen_help[] =
 "Examples:\n"
 "  ncdevmem listen --dev nsd0 --queues 0-3 --verify pattern 5201\n"
 "  ncdevmem listen --dev nsd0 --output - 5201 | tar x\n"
+"  ncdevmem listen --via copy --verify pattern 5201\n"
 "  ncdevmem listen --binding /run/nd.sock fe80::1%nsd0 5201\n";
 
 enum {
@@ -75,6 +82,7 @@ static const struct option nd_listen_long[] = {
 	{ "buffer",	required_argument, NULL, ND_OPT_BUFFER },
 	{ "size",	required_argument, NULL, ND_OPT_SIZE },
 	{ "chunk",	required_argument, NULL, ND_OPT_CHUNK },
+	{ "via",	required_argument, NULL, ND_OPT_VIA },
 	{ "binding",	required_argument, NULL, ND_OPT_BINDING },
 	{ "verify",	required_argument, NULL, ND_OPT_VERIFY },
 	{ "expect",	required_argument, NULL, ND_OPT_EXPECT },
@@ -203,9 +211,9 @@ static int nd_listen_parse(struct nd_listen_opts *o, int argc, char **argv)
 	o->host = argc - optind == 2 ? argv[optind] : NULL;
 
 	if (o->binding && o->bind_given)
-		return nd_usage("--binding excludes --dev, --queues, --buffer, --size and --chunk");
-	if (!o->binding && !o->bind.dev)
-		return nd_usage("--dev IFNAME or --binding PATH is needed");
+		return nd_usage("--binding excludes --via, --dev, --queues, --buffer, --size and --chunk");
+	if (!o->binding && !o->bind.dev && o->bind.via == DEVMEM_VIA_DEVMEM)
+		return nd_usage("--dev IFNAME, --binding PATH or --via copy is needed");
 	if (o->output && o->connections != 1)
 		return nd_usage("--output takes one connection, not %llu",
 				(unsigned long long)o->connections);
@@ -221,7 +229,6 @@ static void *nd_conn_thread(void *arg)
 	ssize_t ret;
 
 	nd_receive(&conn->rx);
-	close(conn->rx.sock);
 	atomic_store(&conn->done, true);
 	do {
 		ret = write(conn->donefd, &one, sizeof(one));
@@ -362,13 +369,12 @@ static void nd_say_listening(const struct nd_listener *l)
 {
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof(ss);
-	char text[ND_ADDR_LEN] = "?";
+	char text[ND_ADDR_LEN] = "?", binding[128];
 
 	if (!getsockname(l->acceptor.sock, (struct sockaddr *)&ss, &len))
 		nd_addr_text(text, (struct sockaddr *)&ss, len);
-	nd_err("listening on %s, binding %u: %zu bytes in %u chunks of %u",
-	       text, l->binding.id, devmem_buf_size(l->binding.buf),
-	       l->binding.chunks, l->binding.chunk_size);
+	nd_err("listening on %s, %s", text,
+	       nd_binding_text(&l->binding, binding, sizeof(binding)));
 }
 
 static int nd_listen_output(struct nd_rx_config *cfg, const char *output)

@@ -96,18 +96,23 @@ int nd_unix_connect(const char *path, int flags);
 int nd_unix_listen(struct nd_unix *u);
 void nd_unix_close(struct nd_unix *u);
 
-/* binding.c: a binding of our own, or one that another process holds */
+/* binding.c: where payload goes: a receiver with a binding of our own, or one that
+ * another process holds, or none where there is nothing to bind.
+ */
 enum {
 	ND_OPT_DEV = 256,
 	ND_OPT_QUEUES,
 	ND_OPT_BUFFER,
 	ND_OPT_SIZE,
 	ND_OPT_CHUNK,
+	ND_OPT_VIA,
 	ND_OPT_PRIVATE,		/* the first of a command's own options */
 };
 
 struct nd_binding_opts {
+	enum devmem_via via;
 	const char *dev;
+	bool kind_given;
 	enum devmem_buf_kind kind;
 	uint64_t size;
 	uint64_t chunk;
@@ -116,8 +121,9 @@ struct nd_binding_opts {
 };
 
 struct nd_binding {
-	struct devmem_nl *nl;	/* NULL: another process holds it */
+	struct devmem_rx *rx;
 	struct devmem_buf *buf;
+	bool own;		/* no other process holds it */
 	uint32_t id;
 	uint32_t ifindex;
 	uint32_t chunk_size;
@@ -128,6 +134,7 @@ void nd_binding_defaults(struct nd_binding_opts *opts);
 int nd_binding_option(struct nd_binding_opts *opts, int opt, const char *arg);
 int nd_binding_make(struct nd_binding *b, const struct nd_binding_opts *opts);
 int nd_binding_fetch(struct nd_binding *b, const char *path);
+const char *nd_binding_text(const struct nd_binding *b, char *text, size_t size);
 int nd_binding_hand_out(const struct nd_binding *b, int conn);
 void nd_binding_json(const struct nd_binding *b, struct nd_json *j);
 void nd_binding_free(struct nd_binding *b);

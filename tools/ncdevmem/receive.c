@@ -29,7 +29,7 @@ struct nd_held {
 struct nd_work {
 	struct nd_rx *rx;
 	struct devmem_msg *msg;
-	struct devmem_tokens *tokens;
+	struct devmem_conn *conn;
 	struct nd_held *held;
 	unsigned int held_first;
 	unsigned int held_nr;
@@ -93,7 +93,7 @@ static int nd_output(struct nd_work *w, const char *data, uint32_t size)
 
 static int nd_release(struct nd_work *w, uint32_t token)
 {
-	if (!devmem_tokens_add(w->tokens, token))
+	if (!devmem_conn_release(w->conn, token))
 		return 0;
 	nd_err("%s: %s", w->rx->peer, devmem_error());
 	return nd_rx_fail(w->rx, ND_FAIL);
@@ -101,7 +101,7 @@ static int nd_release(struct nd_work *w, uint32_t token)
 
 static int nd_flush(struct nd_work *w)
 {
-	if (!devmem_tokens_flush(w->tokens))
+	if (!devmem_conn_flush(w->conn))
 		return 0;
 	nd_err("%s: %s", w->rx->peer, devmem_error());
 	return nd_rx_fail(w->rx, ND_FAIL);
@@ -266,6 +266,14 @@ static int nd_wait(struct nd_work *w)
 	return 0;
 }
 
+static uint64_t nd_pending(struct nd_work *w)
+{
+	struct devmem_conn_stats stats;
+
+	devmem_conn_get_stats(w->conn, &stats);
+	return stats.pending;
+}
+
 /* Return: 1 to go on, 0 at the end of the stream, -1 to stop. */
 static int nd_step(struct nd_work *w)
 {
@@ -276,7 +284,7 @@ static int nd_step(struct nd_work *w)
 		rx->interrupted = true;
 		return -1;
 	}
-	n = devmem_recv(rx->sock, w->msg, MSG_DONTWAIT);
+	n = devmem_conn_recv(w->conn, w->msg, MSG_DONTWAIT);
 	rx->stats.recv_calls++;
 	if (n > 0)
 		return nd_pieces(w) ? -1 : 1;
@@ -290,7 +298,7 @@ static int nd_step(struct nd_work *w)
 		return nd_wait(w) ? -1 : 1;
 	case -ENOBUFS:
 		/* More tokens out than the socket may have: only ours. */
-		if (!w->held_nr && !devmem_tokens_pending(w->tokens))
+		if (!w->held_nr && !nd_pending(w))
 			break;
 		return nd_held_drop_all(w) || nd_flush(w) ? -1 : 1;
 	case -EPROTO:
@@ -312,18 +320,20 @@ static int nd_step(struct nd_work *w)
  */
 static int nd_attach(struct nd_work *w)
 {
-	const struct nd_binding *b = w->rx->cfg->binding;
+	struct nd_rx *rx = w->rx;
 	int ret;
 
-	ret = devmem_attach(w->rx->sock, b->id, devmem_buf_fd(b->buf),
-			    DEVMEM_ATTACH_REPORT_LOST);
-	if (!ret) {
-		w->rx->attached = true;
+	ret = devmem_conn_open(&w->conn, rx->cfg->binding->rx, rx->sock,
+			       DEVMEM_ATTACH_REPORT_LOST);
+	if (ret >= 0) {
+		if (ret)
+			nd_err("%s: %s; reading from host memory", rx->peer,
+			       devmem_error());
 		return 0;
 	}
-	nd_err("%s: %s%s", w->rx->peer, devmem_error(),
-	       ret == -ENOTCONN ? "; reading from host memory" : "");
-	return ret == -ENOTCONN ? 0 : nd_rx_fail(w->rx, ND_FAIL);
+	nd_err("%s: %s", rx->peer, devmem_error());
+	close(rx->sock);
+	return nd_rx_fail(rx, ND_FAIL);
 }
 
 static int nd_setup(struct nd_work *w)
@@ -332,8 +342,9 @@ static int nd_setup(struct nd_work *w)
 	struct stat st;
 
 	w->to_file = !fstat(cfg->output, &st) && S_ISREG(st.st_mode);
-	if (devmem_msg_alloc(&w->msg, cfg->read_size, cfg->pieces, 0) ||
-	    devmem_tokens_alloc(&w->tokens, w->rx->sock, 0)) {
+	if (nd_attach(w))
+		return -1;
+	if (devmem_msg_alloc(&w->msg, cfg->read_size, cfg->pieces, 0)) {
 		nd_err("%s", devmem_error());
 		return nd_rx_fail(w->rx, ND_FAIL);
 	}
@@ -344,8 +355,6 @@ static int nd_setup(struct nd_work *w)
 			return nd_rx_fail(w->rx, ND_FAIL);
 		}
 	}
-	if (nd_attach(w))
-		return -1;
 	/* It widens the window: not before the window leads to our buffer. */
 	if (cfg->lowat && setsockopt(w->rx->sock, SOL_SOCKET, SO_RCVLOWAT,
 				     &cfg->lowat, sizeof(cfg->lowat))) {
@@ -358,14 +367,17 @@ static int nd_setup(struct nd_work *w)
 /* All tokens back, and did the kernel count what we counted? */
 static void nd_finish(struct nd_work *w)
 {
+	struct devmem_conn_stats stats;
 	struct nd_rx *rx = w->rx;
 
-	if (!w->tokens)
+	if (!w->conn)
 		return;
 	nd_held_drop_all(w);
 	nd_flush(w);
-	rx->stats.tokens = devmem_tokens_released(w->tokens);
-	rx->stats.release_calls = devmem_tokens_calls(w->tokens);
+	devmem_conn_get_stats(w->conn, &stats);
+	rx->attached = stats.attached;
+	rx->stats.tokens = stats.released;
+	rx->stats.release_calls = stats.release_calls;
 	if (rx->stats.tokens != rx->stats.pieces) {
 		nd_err("%s: %" PRIu64 " tokens were given out, the kernel took %" PRIu64 " back",
 		       rx->peer, rx->stats.pieces, rx->stats.tokens);
@@ -392,7 +404,7 @@ void nd_receive(struct nd_rx *rx)
 		       rx->peer, w.pos, rx->cfg->expect);
 		nd_rx_fail(rx, ND_FAIL);
 	}
-	devmem_tokens_free(w.tokens);
+	devmem_conn_close(w.conn);
 	devmem_msg_free(w.msg);
 	free(w.held);
 }

@@ -62,6 +62,7 @@ static void nd_report_text(const struct nd_report *r,
 			   const struct nd_rx_config *cfg, double seconds,
 			   FILE *f)
 {
+	bool copied = devmem_rx_via(cfg->binding->rx) == DEVMEM_VIA_COPY;
 	uint64_t total = r->sum.placed + r->sum.fallback;
 	char text[ND_BYTES_LEN], rate[ND_BYTES_LEN];
 	double share = total ? 100.0 * (double)r->sum.placed / (double)total
@@ -70,8 +71,9 @@ static void nd_report_text(const struct nd_report *r,
 	fprintf(f, "received  %" PRIu64 " bytes (%s) in %.3f s, %s/s\n", total,
 		nd_bytes(text, total), seconds,
 		nd_bytes(rate, (uint64_t)nd_rate(total, seconds)));
-	fprintf(f, "placed    %" PRIu64 " bytes (%.3f %%) in device memory, %" PRIu64 " fell back to host memory\n",
-		r->sum.placed, share, r->sum.fallback);
+	fprintf(f, "%s    %" PRIu64 " bytes (%.3f %%) in %s, %" PRIu64 " fell back to host memory\n",
+		copied ? "copied" : "placed", r->sum.placed, share,
+		copied ? "the buffer" : "device memory", r->sum.fallback);
 	fprintf(f, "pieces    %" PRIu64 " in device memory, %" PRIu64 " in host memory\n",
 		r->sum.pieces, r->sum.fallback_pieces);
 	fprintf(f, "tokens    %" PRIu64 " given back\n", r->sum.tokens);
