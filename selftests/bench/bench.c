@@ -26,7 +26,7 @@ static struct params params = {
 
 static const struct contender * const contenders[] = {
 	&host_recv, &host_copy, &host_zerocopy, &placed_kernel, &placed_devmem,
-	&ring_devmem, &zcrx_dmabuf, &zcrx_user,
+	&receiver_devmem, &receiver_copy, &ring_devmem, &zcrx_dmabuf, &zcrx_user,
 };
 
 static struct conn conns[FLOWS_MAX];

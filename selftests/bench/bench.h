@@ -11,6 +11,7 @@
  *	beside.c	another connection, on a queue and a CPU of its own
  *	host.c		contenders that receive into host memory
  *	placed.c	contenders that receive into a dma-buf
+ *	receiver.c	through the library's receivers, on its paths
  *	ring.c		net/devmem through io_uring
  *	zcrx.c		and those to which io_uring hands what the NIC has placed
  *	control.c	bind and attach, which carry no payload
@@ -150,6 +151,9 @@ extern const struct contender placed_devmem, placed_kernel;
 
 /* Give back all tokens that are kept of flow 0. Returns how many that were. */
 uint64_t placed_give_all(const struct params *p, int sock);
+
+/* receiver.c */
+extern const struct contender receiver_devmem, receiver_copy;
 
 /* ring.c */
 extern const struct contender ring_devmem;

@@ -82,6 +82,13 @@ def queues():
         yield {**OURS, "beside": beside, "buffer": 128 << 20, "usecs": 4000, "mib": 128}
 
 
+def library():
+    for segment, mib in ((65536, 256), (1448, 64)):
+        stream = {"segment": segment, "mib": mib}
+        for who in ("net/devmem", "library", "recv", "recv+copy", "library copy"):
+            yield {"who": who, **stream}
+
+
 def setup():
     yield {**KERNEL, "what": "bind"}
     for chunk in (4096, 65536, 2 << 20):
@@ -99,6 +106,8 @@ GROUPS = {
                "or has\nits own; the NIC interrupts after 4 ms", queues),
     "held": ("by percentage of a buffer of 64 MiB that the reader keeps", held),
     "tokens": ("giving tokens back, alone", tokens),
+    "library": ("what the library costs on its paths, beside the bare calls, by size of segment",
+                library),
     "setup": ("bind 512 MiB, attach a connection", setup),
 }
 
@@ -243,14 +252,14 @@ def size(number):
 
 def name_of(case):
     params = case["params"]
-    host = params["who"] in ("recv", "recv+copy", "zerocopy+copy")
+    host = params["who"] in ("recv", "recv+copy", "zerocopy+copy", "library copy")
     return f"{params['who']} {size(params['page' if host else 'chunk'])}"
 
 
 def variable(case):
     """What a row has that others of its group have not."""
     params = case["params"]
-    return {"sizes": size(params["segment"]), "zerocopy": size(params["mss"]),
+    return {"sizes": size(params["segment"]), "library": size(params["segment"]), "zerocopy": size(params["mss"]),
             "ipv6": f"IPv{params['family']}", "flows": f"{params['flows']:,}",
             "big": f"IPv{params['family']}",
             "held": f"{params['held']} %", "tokens": params["give"],
@@ -369,6 +378,11 @@ def goals(cases):
         yield (f"beside another queue ({beside}), to nobody",
                find(cases, "queues", ours, beside=beside),
                find(cases, "queues", ours, beside="nobody"), 1.05)
+    for segment in (65536, 1448):
+        for who, bare in (("library", ours), ("library copy", "recv+copy")):
+            yield (f"{who}, {size(segment)}, to {bare}",
+                   find(cases, "library", who, segment=segment),
+                   find(cases, "library", bare, segment=segment), 1.05)
     calls = [case["figures"]["calls_per_mib"] for case in cases
              if case["group"] == "sizes" and "figures" in case and
              case["params"]["who"] == ours and case["params"]["segment"] == 65536]
