@@ -171,6 +171,14 @@ unsigned int tool_said(const struct tool *t, const char *text)
 	return n;
 }
 
+bool tool_printed(const struct tool *t, const char *text)
+{
+	char said[8192];
+
+	tool_text(t->out, said, sizeof(said));
+	return strstr(said, text);
+}
+
 void tool_must_say(const struct tool *t, const char *text)
 {
 	char said[900];

@@ -42,6 +42,9 @@ void tool_start(struct tool *t, const struct tool_opts *o, const char *fmt, ...)
 unsigned int tool_said(const struct tool *t, const char *text);
 void tool_must_say(const struct tool *t, const char *text);
 
+/* Does its standard output have @text? */
+bool tool_printed(const struct tool *t, const char *text);
+
 /* The number that is the first thing on its standard output. */
 unsigned int tool_number(const struct tool *t);
 

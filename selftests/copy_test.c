@@ -135,15 +135,6 @@ static void in_a_container(void)
 
 /* ---- ncdevmem -------------------------------------------------------------- */
 
-static bool says_in_json(const struct tool *t, const char *text)
-{
-	char said[4096];
-	ssize_t n = pread(t->out, said, sizeof(said) - 1, 0);
-
-	said[n > 0 ? n : 0] = '\0';
-	return strstr(said, text);
-}
-
 static void tool_receives(const char *options, const char *addr,
 			  const struct tool_opts *from, const char *to)
 {
@@ -156,8 +147,8 @@ static void tool_receives(const char *options, const char *addr,
 	tool_start(&sender, from, "send --bytes " STREAM " %s %u", to, PORT);
 	check_eq(tool_end(&sender), 0);
 	check(within(5000, !tool_runs(&listener)));
-	check(says_in_json(&listener, "\"verified\": true"));
-	check(says_in_json(&listener, "\"via\": \"copy\""));
+	check(tool_printed(&listener, "\"verified\": true"));
+	check(tool_printed(&listener, "\"via\": \"copy\""));
 	check_eq(tool_end(&listener), 0);
 }
 
@@ -194,6 +185,23 @@ static void tool_says_why(void)
 	check_eq(tool_end(&t), 2);
 	tool_start(&t, &on_same, "bind --dev nsd0 --via copy");
 	check_eq(tool_end(&t), 2);
+}
+
+static void doctor(void)
+{
+	struct tool t;
+
+	tool_start(&t, &on_same, "doctor nsd0");
+	check_eq(tool_end(&t), 1);
+	tool_start(&t, &on_receiver, "doctor --json");
+	check(within(5000, !tool_runs(&t)));
+	check(tool_printed(&t, "load the module netdev-devmem"));
+	check(tool_printed(&t, "CAP_NET_ADMIN is missing"));
+	check(tool_printed(&t, "\"places\": false"));
+	check(tool_printed(&t, "\"memory gpu\", \"finding\": \"no\""));
+	check(tool_printed(&t, "\"memory host\", \"finding\": \"ok\""));
+	check(tool_printed(&t, "\"path copy\", \"finding\": \"ok\""));
+	check_eq(tool_end(&t), 0);
 }
 
 /* ---- the example ------------------------------------------------------------- */
@@ -241,6 +249,7 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(tool_on_veth),
 	KTAP_CASE(tool_on_lo),
 	KTAP_CASE(tool_says_why),
+	KTAP_CASE(doctor),
 	KTAP_CASE(example),
 };
 

@@ -386,6 +386,48 @@ static void ignored_stays_ignored(void)
 	check_eq(tool_kill(&listener, SIGTERM), 0);
 }
 
+static void doctor_finds(const struct tool_opts *o, const char *words, const char *text,
+			 int status)
+{
+	struct tool t;
+
+	tool_start(&t, o, "doctor %s", words);
+	check(within(5000, !tool_runs(&t)));
+	if (!tool_printed(&t, text))
+		fail("doctor %s does not say '%s'", words, text);
+	check_eq(tool_end(&t), status);
+	check_eq(live_object("bindings"), 0);
+}
+
+/* It asks by a request to bind that cannot be met. */
+static void doctor(void)
+{
+	static const struct tool_opts nobody = { .uid = 65534, .gid = 65534 };
+	struct tool holder;
+
+	doctor_finds(&on_receiver, "nsd0", "nsd0 places payload in device memory", 0);
+	doctor_finds(&on_receiver, "nsd0", "8 rx queues", 0);
+	doctor_finds(&on_receiver, "nsd0", "ip link set dev nsd0 gro_max_size 524280", 0);
+	doctor_finds(&on_receiver, "--json nsd0", "\"places\": true}", 0);
+	doctor_finds(&nobody, "nsd0", "takes CAP_NET_ADMIN", 1);
+	doctor_finds(&on_receiver, "lo", "lo cannot receive into device memory", 1);
+	doctor_finds(&on_receiver, "", "name a device", 0);
+	must_cmd("ip link set dev nsd0 gro_max_size 100000 gro_ipv4_max_size 200000");
+	doctor_finds(&on_receiver, "nsd0", "up to 100000 bytes, for IPv4 200000", 0);
+	must_cmd("ip link set dev nsd0 down");
+	doctor_finds(&on_receiver, "nsd0", "nsd0 is down", 1);
+	must_cmd("ip link set dev nsd0 up");
+	refused("doctor takes one DEV", "doctor nsd0 nsd1");
+
+	tool_start(&holder, &on_receiver, "bind --dev nsd0 --buffer gpu --size 1M");
+	tool_number(&holder);
+	tool_start(&sender, &on_receiver, "doctor nsd0");
+	check(within(5000, !tool_runs(&sender)));
+	check(tool_printed(&sender, "queue 0 is taken"));
+	check_eq(tool_end(&sender), 0);
+	check_eq(tool_kill(&holder, SIGTERM), 0);
+}
+
 static void setup(void)
 {
 	env_setup(8);
@@ -408,6 +450,7 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(listener_that_waits),
 	KTAP_CASE(output_that_nobody_reads),
 	KTAP_CASE(ignored_stays_ignored),
+	KTAP_CASE(doctor),
 };
 
 int main(int argc, char **argv)

@@ -16,6 +16,7 @@ static const char nd_main_help[] =
 "  send     send a pattern or stdin over plain TCP\n"
 "  bind     hold a binding for other processes\n"
 "  show     show bindings, their counters and notifications\n"
+"  doctor   say what this machine and a device can do\n"
 "\n"
 "ncdevmem COMMAND --help says more, with examples.\n";
 
@@ -28,6 +29,7 @@ static const struct {
 	{ "send", "ncdevmem send", nd_send },
 	{ "bind", "ncdevmem bind", nd_bind },
 	{ "show", "ncdevmem show", nd_show },
+	{ "doctor", "ncdevmem doctor", nd_doctor },
 };
 
 int main(int argc, char **argv)
