@@ -29,6 +29,7 @@ VM_OUT = $(CURDIR)/build/modules-vm-$(notdir $(VM_KERNEL))
 UML = $(CURDIR)/build/kernel/uml-6.12
 
 PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
 DESTDIR ?=
 
 CC ?= cc
@@ -46,7 +47,7 @@ all: modules tools ## modules and tools, for KDIR (the running kernel if it has 
 modules: setup-build $(if $(findstring $(CURDIR)/$(VM_KERNEL),$(KDIR)),vm-kernel) ## netdev-devmem.ko and netdevsim-devmem.ko
 	$(Q)scripts/build-modules $(KDIR) $(KDIR_OUT)
 
-tools: setup-build ## libdevmem.a and ncdevmem, under build/tools
+tools: setup-build ## libdevmem and ncdevmem, under build/tools
 	$(Q)flock build/.user $(MAKE) -s user-tools
 
 tests: setup-build ## the programs of selftests/, under build/selftests
@@ -126,7 +127,10 @@ lint: ## everything that can be checked without running it
 ## installing, as root
 
 install: modules tools ## modules for the running kernel, tools under PREFIX (/usr/local)
-	$(Q)scripts/install $(KDIR_OUT) "$(DESTDIR)" "$(PREFIX)"
+	$(Q)scripts/install $(KDIR_OUT) "$(DESTDIR)" "$(PREFIX)" "$(LIBDIR)"
+
+install-tools: tools ## the tools alone; LIBDIR= for the library (PREFIX/lib), DESTDIR= for packages
+	$(Q)scripts/install "" "$(DESTDIR)" "$(PREFIX)" "$(LIBDIR)"
 
 ## cleaning
 
@@ -176,4 +180,4 @@ user-tests: $(TESTS)
 user-bench: $(BENCH)
 
 .PHONY: user-tools user-tests user-bench bench all modules tools tests gen demo test test-mainline test-debug coverage test-smp test-races \
-	vm selftest matrix fuzz fuzz-user lint install clean distclean help vm-ready uml-kernel setup-build setup-vm vm-kernel vm-qemu
+	vm selftest matrix fuzz fuzz-user lint install install-tools clean distclean help vm-ready uml-kernel setup-build setup-vm vm-kernel vm-qemu

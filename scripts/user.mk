@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# The user-space programs: tools/lib*/ become archives, tools/*/ and examples/ programs,
+# The user-space programs: tools/lib*/ become an archive, which everything here is linked
+# with, and a shared library for others; tools/*/ and examples/ programs,
 # selftests/*_test.c and selftests/fuzz/vm/*_fuzz.c one program each. selftests/bench/
 # is a program for the guest, and a plugin for its emulator.
 
@@ -8,6 +9,10 @@ T_DIR := build/tools
 S_DIR := build/selftests
 
 LIB_OBJS := $(patsubst %.c,build/obj/%.o,$(wildcard tools/libdevmem/*.c))
+PIC_OBJS := $(LIB_OBJS:build/obj/%=build/obj/pic/%)
+LIB_VERSION := $(shell sed -n 's/^Version: //p' tools/libdevmem/libdevmem.pc.in)
+LIB_SONAME := libdevmem.so.$(firstword $(subst ., ,$(LIB_VERSION)))
+LIB_SO := $(T_DIR)/libdevmem.so.$(LIB_VERSION)
 NC_OBJS := $(patsubst %.c,build/obj/%.o,$(wildcard tools/ncdevmem/*.c))
 EXAMPLES := $(patsubst examples/%.c,$(T_DIR)/examples/%,$(wildcard examples/*.c))
 COMMON_OBJS := $(patsubst %.c,build/obj/%.o,$(wildcard selftests/common*.c))
@@ -21,7 +26,7 @@ B_DIR := build/bench
 COUNT_SRCS := selftests/bench/count.c selftests/bench/lines.c
 BENCH_OBJS := $(patsubst %.c,build/obj/%.o,$(filter-out $(COUNT_SRCS),$(wildcard selftests/bench/*.c)))
 
-TOOLS := $(if $(LIB_OBJS),$(T_DIR)/libdevmem.a) $(if $(NC_OBJS),$(T_DIR)/ncdevmem) $(EXAMPLES)
+TOOLS := $(if $(LIB_OBJS),$(T_DIR)/libdevmem.a $(LIB_SO)) $(if $(NC_OBJS),$(T_DIR)/ncdevmem) $(EXAMPLES)
 TESTS := $(TEST_BINS) $(FUZZ_BINS) $(TEST_SCRIPTS) $(S_DIR)/README.md
 BENCH := $(B_DIR)/bench $(B_DIR)/count.so
 
@@ -29,9 +34,21 @@ build/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(COMPILE) -c -o $@ $<
 
+$(PIC_OBJS): build/obj/pic/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)$(COMPILE) -fPIC -c -o $@ $<
+
 $(T_DIR)/libdevmem.a: $(LIB_OBJS)
 	@mkdir -p $(@D)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+# Not executable: a guest gets what is.
+$(LIB_SO): $(PIC_OBJS) tools/libdevmem/libdevmem.map tools/libdevmem/libdevmem.pc.in
+	@mkdir -p $(@D)
+	$(Q)rm -f $(T_DIR)/libdevmem.so.*
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,$(LIB_SONAME) \
+		-Wl,--version-script=tools/libdevmem/libdevmem.map -o $@ $(PIC_OBJS) -lmnl -lpthread
+	$(Q)chmod a-x $@
 
 $(T_DIR)/ncdevmem: $(NC_OBJS) $(T_DIR)/libdevmem.a
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lmnl -lpthread
@@ -64,7 +81,7 @@ $(B_DIR)/count.so: $(COUNT_SRCS) $(addprefix selftests/bench/,lines.h mark.h qem
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE= $(CFLAGS) $(WARN) $(INC) -fPIC -fvisibility=hidden -shared -o $@ $(COUNT_SRCS)
 
--include $(BENCH_OBJS:.o=.d) $(LIB_OBJS:.o=.d) $(NC_OBJS:.o=.d) $(COMMON_OBJS:.o=.d) \
+-include $(BENCH_OBJS:.o=.d) $(LIB_OBJS:.o=.d) $(PIC_OBJS:.o=.d) $(NC_OBJS:.o=.d) $(COMMON_OBJS:.o=.d) \
 	$(patsubst $(T_DIR)/%,build/obj/%.d,$(EXAMPLES)) \
 	$(patsubst $(S_DIR)/%,build/obj/selftests/%.d,$(TEST_BINS)) \
 	$(FUZZ_OBJS:.o=.d) $(patsubst $(S_DIR)/%,build/obj/selftests/fuzz/vm/%.d,$(FUZZ_BINS))
