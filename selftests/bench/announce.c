@@ -32,11 +32,11 @@ static int by_address(const void *a, const void *b)
 }
 
 /* Functions of the driver that do what hardware does, by the beginning of their
- * names: DMA, parsing, the look-up of rules, hashing, hardware GRO, checksums.
+ * names: DMA and the IOMMU, parsing, the look-up of rules, hashing, hardware GRO, checksums.
  */
 static const char * const device_names[] = {
 	"nsdm_dma_", "nsdm_parse", "nsdm_steer", "nsdm_rule_find", "nsdm_rss_", "nsdm_gro_",
-	"nsdm_csum", "nsdm_segment", "nsdm_done_", "rht_",
+	"nsdm_csum", "nsdm_segment", "nsdm_done_", "nsdm_iommu_fault", "rht_",
 };
 
 /* Functions of the kernel that are the hardware's work when the driver calls them:

@@ -222,6 +222,7 @@ static void set_param(const char *text)
 		{ "lowat", &params.lowat },	{ "held", &params.held },
 		{ "mib", &params.mib },		{ "repeats", &params.repeats },
 		{ "usecs", &params.usecs },	{ "family", &params.family },
+		{ "gro", &params.gro },
 	};
 	const char *value = strchr(text, '=');
 	unsigned int i;

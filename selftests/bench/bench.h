@@ -57,6 +57,7 @@ enum give_back { GIVE_RANGES, GIVE_COLLECTED, GIVE_128, GIVE_SINGLE };
  * @repeats: how often
  * @usecs: the NIC waits so long for more packets before it interrupts
  * @family: 4 or 6
+ * @gro: gro_max_size of the receiver's device, in bytes, 0: as it is
  * @beside: who else receives, for guests of four CPUs: nobody, somebody on another
  *	queue of the binding, or of a binding of its own
  * @queue: of the binding, the first
@@ -78,6 +79,7 @@ struct params {
 	unsigned int repeats;
 	unsigned int usecs;
 	unsigned int family;
+	unsigned int gro;
 	enum beside beside;
 	uint32_t queue;
 };

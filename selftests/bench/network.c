@@ -120,6 +120,8 @@ static void set_segment(const struct params *p)
 	must_cmd("ethtool -K nsd0 rx-gro-hw %s", super ? "on" : "off");
 	if (p->segment > SUPER_PACKET)
 		set_big(p->segment);
+	if (p->gro)
+		check_eq(ctl_gro_max("nsd0", p->gro), 0);
 }
 
 static void set_page(unsigned int page)

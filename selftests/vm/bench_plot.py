@@ -11,9 +11,11 @@ COLUMNS = 3
 WIDTH, HEIGHT = 460, 340     # of a panel
 COLOURS = {"recv": "#b0b0b0", "recv+copy": "#707070", "zerocopy+copy": "#c8a060",
            "kernel devmem": "#5080c0", "net/devmem": "#409060", "net/devmem io_uring": "#80c098",
-           "io_uring zcrx": "#a05090",
+           "library": "#a0d0b0", "library copy": "#d0b080", "io_uring zcrx": "#a05090",
            "io_uring zcrx user": "#c890b8"}
-HEAD = {"sizes": "segments of {segment:,} B", "zerocopy": "super-packets, segments of {mss:,} B",
+HEAD = {"sizes": "segments of {segment:,} B", "library": "library, segments of {segment:,} B",
+        "raised": "gro_max_size raised, segments of {segment:,} B",
+        "zerocopy": "super-packets, segments of {mss:,} B",
         "ipv6": "IPv6, super-packets", "big": "IPv{family}, packets of 256 KiB",
         "flows": "{flows:,} connections",
         "queues": "beside another queue: {beside}", "held": "{held} % of the buffer held"}
