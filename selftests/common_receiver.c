@@ -60,6 +60,11 @@ void close_all(void)
 
 void close_rx(void)
 {
+	struct devmem_conn_stats stats;
+
+	devmem_conn_get_stats(conn, &stats);
+	check_eq(stats.released, stats.tokens);
+	check_eq(stats.pending, 0);
 	devmem_conn_close(conn);
 	close(c.tx);
 	close_all();

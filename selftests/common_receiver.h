@@ -29,6 +29,8 @@ void make_tensor(void);
 /* On nsd0, with @tensor. */
 void open_rx(enum devmem_via via, enum devmem_buf_kind kind);
 void connect_rx(int family);
+
+/* All tokens are back, before @conn is closed. */
 void close_rx(void);
 void close_all(void);
 

@@ -227,7 +227,7 @@ static void example(void)
 		send_pattern(sock, RECORDS * RECORD, 0, SEED, 10000);
 		_exit(0);
 	}
-	snprintf(line, sizeof(line), "records nsd0 %s %u", ADDR4(SENDER), PORT);
+	snprintf(line, sizeof(line), "records nsd0 %s %d", ADDR4(SENDER), PORT);
 	records = popen(line, "re");
 	check(records);
 	for (; fgets(line, sizeof(line), records); n++) {

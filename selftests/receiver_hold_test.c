@@ -6,8 +6,10 @@
  */
 #include <errno.h>
 #include <linux/sockios.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common_receiver.h"
@@ -179,6 +181,51 @@ static void backpressure_copied(void)
 	backpressure(DEVMEM_VIA_COPY);
 }
 
+/* Read @bytes in records, from where the stream is. */
+static void read_on(uint64_t bytes)
+{
+	const size_t record = 123457;
+
+	for (; bytes >= record; bytes -= record, pos += record) {
+		check_eq(devmem_conn_read(conn, tensor, 33, record, 0), record);
+		check_tensor(pos, 33, record);
+	}
+}
+
+/* Records of which some bytes come in the buffer and some, since it is full, do not. */
+static void mixed(enum devmem_via via)
+{
+	unsigned int half;
+	pid_t pid;
+
+	open_rx(via, DEVMEM_BUF_GPU);
+	connect_rx(AF_INET);
+	pid = send_start(&c, 40 * STAGING, SEED, 30000, 0);
+	hold(STAGING - CHUNK, SEED);
+	read_on(STAGING);
+	half = nr_held / 2;
+	give_back(0, half);
+	must_ok(devmem_conn_flush(conn));
+	read_on(STAGING);
+	check_held(half, nr_held, SEED);
+	give_back(half, nr_held);
+	must_ok(devmem_conn_flush(conn));
+	read_on(STAGING);
+	kill(pid, SIGKILL);
+	must(waitpid(pid, NULL, 0));
+	close_rx();
+}
+
+static void mixed_placed(void)
+{
+	mixed(DEVMEM_VIA_DEVMEM);
+}
+
+static void mixed_copied(void)
+{
+	mixed(DEVMEM_VIA_COPY);
+}
+
 static void count_tokens(enum devmem_via via)
 {
 	struct devmem_conn_stats stats;
@@ -217,6 +264,8 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(outlive_copied),
 	KTAP_CASE(backpressure_placed),
 	KTAP_CASE(backpressure_copied),
+	KTAP_CASE(mixed_placed),
+	KTAP_CASE(mixed_copied),
 	KTAP_CASE(tokens_placed),
 	KTAP_CASE(tokens_copied),
 };

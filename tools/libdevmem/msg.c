@@ -113,7 +113,7 @@ static ssize_t devmem_msg_account(struct devmem_msg *msg, size_t n,
 			tokens++;
 	}
 
-	msg->tokens = flags & MSG_PEEK ? 0 : tokens;
+	msg->tokens = (flags & MSG_PEEK) ? 0 : tokens;
 	msg->plain = 0;
 	if (!any && !(flags & MSG_TRUNC))
 		msg->plain = sum = linear = n;

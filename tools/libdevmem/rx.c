@@ -4,6 +4,7 @@
  * know what a path does.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,12 +91,17 @@ int devmem_rx_open(struct devmem_rx **rx, struct devmem_buf *buf,
 		   const struct devmem_rx_config *config, unsigned int flags)
 {
 	struct devmem_rx *r;
+	unsigned int i;
 	int ret;
 
 	if (flags)
 		return devmem_fail(EINVAL, "flags 0x%x: none is defined", flags);
 	if ((unsigned int)config->via >= ARRAY_SIZE(devmem_paths))
 		return devmem_fail(EINVAL, "path %d: unknown", (int)config->via);
+	for (i = 0; i < ARRAY_SIZE(config->reserved); i++)
+		if (config->reserved[i])
+			return devmem_fail(EINVAL, "receiver: reserved[%u] is %" PRIu64 ", not 0",
+					   i, config->reserved[i]);
 	r = calloc(1, sizeof(*r));
 	if (!r)
 		return devmem_fail(ENOMEM, "out of memory");

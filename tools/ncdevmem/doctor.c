@@ -198,11 +198,15 @@ static void nd_doctor_link(struct nd_doctor *d)
 		nd_row(d, "device", ND_BAD, "%s: the kernel does not describe it", d->dev);
 		return;
 	}
-	nd_row(d, "device", ND_NOTE, "%s: MTU %u, %u rx queues", d->dev, link.mtu,
-	       link.rx_queues);
+	/* the kernel does not tell the queues of a machine with one CPU */
+	if (link.rx_queues)
+		nd_row(d, "device", ND_NOTE, "%s: MTU %u, %u rx queues", d->dev, link.mtu,
+		       link.rx_queues);
+	else
+		nd_row(d, "device", ND_NOTE, "%s: MTU %u", d->dev, link.mtu);
 	if (link.gro <= ND_GRO_DEFAULT && link.gro_ipv4 <= ND_GRO_DEFAULT)
 		nd_row(d, "merging", ND_NOTE,
-		       "packets are merged up to 64 KiB; longer ones cost less, where nothing between device and socket minds: ip link set dev %s gro_max_size 524280 gro_ipv4_max_size 524280",
+		       "packets are merged up to 64 KiB; longer ones cost less, where nothing between device and socket minds: ip link set dev %s gro_max_size 524280 gro_ipv4_max_size 524280 (iproute2 from 6.3 on)",
 		       d->dev);
 	else
 		nd_row(d, "merging", ND_GOOD,

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: LGPL-2.1 OR MIT */
+/*
+ * Receivers of libdevmem, and their connections. Included by libdevmem.h, whose
+ * conventions hold here.
+ */
+#ifndef LIBDEVMEM_RX_H
+#define LIBDEVMEM_RX_H
+
+#include "libdevmem.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- receivers -------------------------------------------------------- */
+
+/**
+ * enum devmem_via - the path on which payload gets into the buffer
+ * @DEVMEM_VIA_AUTO: the first of the others that works, in this order
+ * @DEVMEM_VIA_DEVMEM: net/devmem: the NIC writes it there. Takes a device whose
+ *	driver is able to, and CAP_NET_ADMIN or somebody else's binding
+ * @DEVMEM_VIA_COPY: the CPU copies it there. Any device, any kernel, no
+ *	privilege; takes a buffer that the CPU can write to (devmem_buf_write())
+ */
+enum devmem_via {
+	DEVMEM_VIA_AUTO,
+	DEVMEM_VIA_DEVMEM,
+	DEVMEM_VIA_COPY,
+};
+
+/**
+ * devmem_via_parse() - path by name
+ * @name: "auto", "devmem" or "copy"
+ * @via: set on success
+ *
+ * Return: 0; -EINVAL: no path has this name.
+ */
+int devmem_via_parse(const char *name, enum devmem_via *via);
+const char *devmem_via_name(enum devmem_via via);
+
+struct devmem_rx;
+
+/**
+ * struct devmem_rx_config - what a receiver is made of. All 0 is a good one.
+ * @via: the path
+ * @dev: name of the device that the connections come through; COPY does not look
+ *	at it, DEVMEM needs it, or @binding_id
+ * @queues: rx queues of it that may be used
+ * @nr_queues: number of @queues; 0: queue 0
+ * @chunk_size: of the buffer's parts, a power of two, 0: the best one. DEVMEM: as for
+ *	devmem_bind_rx(); COPY: 4096 or more
+ * @binding_id: DEVMEM: a binding that another process has made of the buffer;
+ *	@dev, @queues and @chunk_size do not matter then. 0: make one
+ * @reserved: must be 0
+ */
+struct devmem_rx_config {
+	enum devmem_via via;
+	const char *dev;
+	const uint32_t *queues;
+	unsigned int nr_queues;
+	uint32_t chunk_size;
+	uint32_t binding_id;
+	uint64_t reserved[4];
+};
+
+/**
+ * devmem_rx_open() - make a receiver
+ * @rx: set on success
+ * @buf: where payload goes. Not owned: it must be there until devmem_rx_close(), and
+ *	until the last connection and the last token are gone
+ * @config: not kept
+ * @flags: 0
+ *
+ * AUTO passes over a path whatever kept it from working, a mistake in @config
+ * included: tell the user, see devmem_rx_passed_over().
+ *
+ * Return: 0 or the error of the last path that was tried, with a text that tells of
+ * each of them.
+ */
+int devmem_rx_open(struct devmem_rx **rx, struct devmem_buf *buf,
+		   const struct devmem_rx_config *config, unsigned int flags);
+
+/* Ends the binding. Connections that are open go on: as when a binding ends. */
+void devmem_rx_close(struct devmem_rx *rx);
+
+/* The path that was chosen, never AUTO. */
+enum devmem_via devmem_rx_via(const struct devmem_rx *rx);
+
+/* Why AUTO chose none of those before it: a line for each, as "devmem: ...", or "". */
+const char *devmem_rx_passed_over(const struct devmem_rx *rx);
+
+/* The binding, in @res; COPY: id 0; somebody else's: only its id. */
+void devmem_rx_result(const struct devmem_rx *rx, struct devmem_bind_result *res);
+
+/* The handle that owns the binding, for its events; NULL if there is none. */
+struct devmem_nl *devmem_rx_nl(const struct devmem_rx *rx);
+
+/* ---- connections ------------------------------------------------------ */
+
+struct devmem_conn;
+
+/**
+ * devmem_conn_open() - receive a connection
+ * @conn: set on success
+ * @rx: receiver
+ * @sock: TCP connection; on success it is owned by @conn. Send on it all the same
+ *	(devmem_conn_sock()), and have it blocking or not, as you like
+ * @flags: 0, or as for devmem_attach()
+ *
+ * Connections of one receiver can be used by several threads, each by one at a time;
+ * devmem_conn_release(), _flush() and _get_stats() by any thread.
+ *
+ * Return: 0; 1: all comes in host memory, devmem_error() says why: the peer has ended the
+ * connection already, or, where AUTO has chosen the path, the connection is one that it
+ * cannot serve (through another device, no rule left, another protocol); the errors of
+ * devmem_attach(): @sock is still the caller's then.
+ */
+int devmem_conn_open(struct devmem_conn **conn, struct devmem_rx *rx, int sock,
+		     unsigned int flags);
+
+/**
+ * devmem_conn_close() - end a connection
+ * @conn: of which nothing but devmem_conn_release() and _flush() may be used from now on
+ *
+ * Shuts the socket down. Whoever still holds tokens keeps @conn, and the memory they
+ * stand for: nobody writes to it. It goes with devmem_conn_release() of the last one.
+ */
+void devmem_conn_close(struct devmem_conn *conn);
+
+/* Its socket: to poll for POLLIN, to send. */
+int devmem_conn_sock(const struct devmem_conn *conn);
+
+/**
+ * devmem_conn_read() - read exactly so much, contiguous in a buffer
+ * @conn: connection
+ * @dst: where to; not the receiver's own buffer
+ * @offset: of @dst, in bytes
+ * @size: bytes
+ * @flags: MSG_DONTWAIT or 0
+ *
+ * Where the bytes come from does not matter: some may have been in host memory. The
+ * receiver's buffer is needed only for what is under way, so it may be smaller than
+ * @size.
+ *
+ * Return: @size; 0: the stream has ended, before the first byte; -EAGAIN
+ * (MSG_DONTWAIT or a non-blocking socket) or -EINTR: not all of it has come; the read
+ * is under way, go on with the same arguments; -ENODATA: the stream has ended in the
+ * middle; -EINVAL: @size is 0, another read is under way, or @dst is the receiver's;
+ * -ERANGE: beyond the end of @dst; the errors of devmem_conn_recv(). After any error
+ * but those two the read is over, and what it had read is gone from the stream.
+ */
+ssize_t devmem_conn_read(struct devmem_conn *conn, struct devmem_buf *dst,
+			 uint64_t offset, size_t size, unsigned int flags);
+
+/* The same into host memory: a header, wherever it lies. */
+ssize_t devmem_conn_read_host(struct devmem_conn *conn, void *dst, size_t size,
+			      unsigned int flags);
+
+/**
+ * devmem_conn_recv() - what has come, as it lies
+ * @conn: connection
+ * @msg: holds the pieces afterwards
+ * @flags: as for devmem_recv(), without MSG_PEEK and MSG_TRUNC on paths other than DEVMEM
+ *
+ * Of DEVMEM_PIECE_DMABUF each has a token for devmem_conn_release(): nobody writes to
+ * its bytes before that. Several pieces may have the same token (COPY): it is given back
+ * for each. Where none of the buffer is free, bytes come in host memory. Who reads on
+ * only when he has given something back has TCP's window close, and the sender wait.
+ *
+ * Return: as devmem_recv(); -EINVAL: a devmem_conn_read() is under way.
+ */
+ssize_t devmem_conn_recv(struct devmem_conn *conn, struct devmem_msg *msg,
+			 unsigned int flags);
+
+/* Give a piece back, once. They are collected: devmem_conn_flush() before waiting for
+ * data. May free @conn, see devmem_conn_close().
+ * Return: as devmem_tokens_add(); -EINVAL: all that were given out are back; -EIO:
+ * after devmem_conn_close(), the kernel did not take it.
+ */
+int devmem_conn_release(struct devmem_conn *conn, uint32_t token);
+int devmem_conn_flush(struct devmem_conn *conn);
+
+/**
+ * struct devmem_conn_stats - what a connection has done
+ * @attached: its payload is placed (DEVMEM)
+ * @tokens: given out
+ * @released: of them, taken back by the kernel or the library
+ * @pending: of them, collected
+ * @release_calls: system calls that took
+ * @reserved: 0
+ */
+struct devmem_conn_stats {
+	bool attached;
+	uint64_t tokens;
+	uint64_t released;
+	uint64_t pending;
+	uint64_t release_calls;
+	uint64_t reserved[3];
+};
+
+void devmem_conn_get_stats(struct devmem_conn *conn, struct devmem_conn_stats *stats);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* LIBDEVMEM_RX_H */
