@@ -249,6 +249,27 @@ static void count_tokens(enum devmem_via via)
 	close_rx();
 }
 
+/* What was given back is used again, always: nothing else is left for the bytes. */
+static void comes_back_copied(void)
+{
+	const uint64_t part = STAGING / 2;
+	unsigned int i;
+	pid_t pid;
+
+	open_rx(DEVMEM_VIA_COPY, DEVMEM_BUF_HOST);
+	connect_rx(AF_INET);
+	pid = send_start(&c, 8 * part, SEED, 50000, 0);
+	for (i = 1; i <= 8; i++) {
+		hold(i * part, SEED);
+		check_held(0, nr_held, SEED);
+		give_back(0, nr_held);
+		nr_held = 0;
+	}
+	check_eq(in_host, 0);
+	test_join(pid);
+	close_rx();
+}
+
 static void tokens_placed(void)
 {
 	count_tokens(DEVMEM_VIA_DEVMEM);
@@ -266,6 +287,7 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(backpressure_copied),
 	KTAP_CASE(mixed_placed),
 	KTAP_CASE(mixed_copied),
+	KTAP_CASE(comes_back_copied),
 	KTAP_CASE(tokens_placed),
 	KTAP_CASE(tokens_copied),
 };

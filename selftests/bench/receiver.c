@@ -5,7 +5,7 @@
  * placed.c and host.c have. Owns the receiver and its connections.
  */
 #include <errno.h>
-#include <stdlib.h>
+#include <string.h>
 
 #include "../common.h"
 #include "bench.h"
@@ -15,7 +15,7 @@
 static struct devmem_buf *staging, *target;
 static uint64_t target_at;
 static struct devmem_rx *receiver;
-static struct devmem_conn **flows;
+static struct devmem_conn *flows[FLOWS_MAX];
 static struct devmem_msg *pieces;
 
 static void open_receiver(const struct params *p, enum devmem_via via)
@@ -25,10 +25,8 @@ static void open_receiver(const struct params *p, enum devmem_via via)
 		.chunk_size = via == DEVMEM_VIA_COPY ? 0 : p->chunk,
 	};
 
-	flows = calloc(p->flows, sizeof(*flows));
-	if (!flows || devmem_msg_alloc(&pieces, CALL_MAX, PIECES, 0))
-		fail("out of memory");
-	if (devmem_buf_alloc(&staging, DEVMEM_BUF_GPU, p->buffer, 0) ||
+	if (devmem_msg_alloc(&pieces, CALL_MAX, PIECES, 0) ||
+	    devmem_buf_alloc(&staging, DEVMEM_BUF_GPU, p->buffer, 0) ||
 	    devmem_rx_open(&receiver, staging, &config, 0))
 		fail("%s", devmem_error());
 }
