@@ -2,6 +2,7 @@
 /*
  * See common_receiver.h. Must not know what a test does with the connection.
  */
+#include <arpa/inet.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -49,6 +50,24 @@ void connect_rx(int family)
 	connect_pair(&c, family);
 	check_eq(devmem_conn_open(&conn, rx, c.rx, 0), 0);
 	check_eq(devmem_conn_sock(conn), c.rx);
+}
+
+void connect_lo(int family)
+{
+	struct sockaddr_in6 sin6 = { .sin6_family = AF_INET6, .sin6_addr = in6addr_loopback };
+	struct sockaddr_in sin = { .sin_family = AF_INET };
+	struct sockaddr *sa = family == AF_INET ? (void *)&sin : (void *)&sin6;
+	socklen_t len = family == AF_INET ? sizeof(sin) : sizeof(sin6);
+	int listener = must(socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+
+	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	must(bind(listener, sa, len));
+	must(listen(listener, 1));
+	must(getsockname(listener, sa, &len));
+	c.tx = must(socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+	must(connect(c.tx, sa, len));
+	c.rx = must(accept(listener, NULL, NULL));
+	close(listener);
 }
 
 void close_all(void)

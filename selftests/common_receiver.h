@@ -30,6 +30,9 @@ void make_tensor(void);
 void open_rx(enum devmem_via via, enum devmem_buf_kind kind);
 void connect_rx(int family);
 
+/* c.rx and c.tx over lo, received by nobody yet. */
+void connect_lo(int family);
+
 /* All tokens are back, before @conn is closed. */
 void close_rx(void);
 void close_all(void);

@@ -4,7 +4,6 @@
  * user without privileges, in a user and network namespace as containers have them.
  * Through the library, through ncdevmem and through the example.
  */
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <net/if.h>
 #include <sched.h>
@@ -36,23 +35,9 @@ static void open_host(enum devmem_via via)
 	check_eq(devmem_rx_via(rx), DEVMEM_VIA_COPY);
 }
 
-/* c.rx and c.tx over lo. */
-static void connect_lo(int family)
+static void receive_lo(int family)
 {
-	struct sockaddr_in6 sin6 = { .sin6_family = AF_INET6, .sin6_addr = in6addr_loopback };
-	struct sockaddr_in sin = { .sin_family = AF_INET };
-	struct sockaddr *sa = family == AF_INET ? (void *)&sin : (void *)&sin6;
-	socklen_t len = family == AF_INET ? sizeof(sin) : sizeof(sin6);
-	int listener = must(socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-
-	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	must(bind(listener, sa, len));
-	must(listen(listener, 1));
-	must(getsockname(listener, sa, &len));
-	c.tx = must(socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-	must(connect(c.tx, sa, len));
-	c.rx = must(accept(listener, NULL, NULL));
-	close(listener);
+	connect_lo(family);
 	check_eq(devmem_conn_open(&conn, rx, c.rx, 0), 0);
 }
 
@@ -83,9 +68,9 @@ static void library_on_lo(void)
 	open_host(DEVMEM_VIA_AUTO);
 	if (!strstr(devmem_rx_passed_over(rx), "load the module netdev-devmem"))
 		fail("'%s'", devmem_rx_passed_over(rx));
-	connect_lo(AF_INET);
+	receive_lo(AF_INET);
 	read_some();
-	connect_lo(AF_INET6);
+	receive_lo(AF_INET6);
 	read_some();
 	close_all();
 }
@@ -123,9 +108,9 @@ static void in_a_container(void)
 			_exit(77);
 		lo_up();
 		open_host(DEVMEM_VIA_AUTO);
-		connect_lo(AF_INET);
+		receive_lo(AF_INET);
 		read_some();
-		connect_lo(AF_INET6);
+		receive_lo(AF_INET6);
 		read_some();
 		close_all();
 		_exit(0);

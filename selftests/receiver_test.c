@@ -263,10 +263,7 @@ static void chosen_by_itself(void)
 static void another_way(void)
 {
 	struct devmem_rx_config config = { .via = DEVMEM_VIA_AUTO, .dev = "nsd0" };
-	struct sockaddr_in sin = { .sin_family = AF_INET };
-	socklen_t len = sizeof(sin);
 	struct devmem_conn_stats stats;
-	int listener;
 	pid_t pid;
 
 	make_tensor();
@@ -274,16 +271,7 @@ static void another_way(void)
 	must_ok(devmem_rx_open(&rx, staging, &config, 0));
 	check_eq(devmem_rx_via(rx), DEVMEM_VIA_DEVMEM);
 
-	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	listener = must(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-	must(bind(listener, (struct sockaddr *)&sin, len));
-	must(listen(listener, 1));
-	must(getsockname(listener, (struct sockaddr *)&sin, &len));
-	c.tx = must(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-	must(connect(c.tx, (struct sockaddr *)&sin, len));
-	c.rx = must(accept(listener, NULL, NULL));
-	close(listener);
-
+	connect_lo(AF_INET);
 	check_eq(devmem_conn_open(&conn, rx, c.rx, 0), 1);
 	devmem_conn_get_stats(conn, &stats);
 	check(!stats.attached);

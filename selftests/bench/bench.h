@@ -22,6 +22,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define CPU_RECEIVER	0
 #define CPU_SENDER	1
@@ -150,6 +151,9 @@ extern const struct contender host_recv, host_copy, host_zerocopy;
 
 /* placed.c */
 extern const struct contender placed_devmem, placed_kernel;
+
+/* A call of the library has returned @n: count it. False: there was nothing yet. */
+bool arrived(ssize_t n, struct figures *f);
 
 /* Give back all tokens that are kept of flow 0. Returns how many that were. */
 uint64_t placed_give_all(const struct params *p, int sock);

@@ -179,18 +179,25 @@ uint64_t placed_give_all(const struct params *p, int sock)
 	return tokens;
 }
 
+bool arrived(ssize_t n, struct figures *f)
+{
+	f->calls++;
+	if (n == -EAGAIN)
+		return false;
+	if (n <= 0)
+		fail("%s", n ? devmem_error() : "end of the stream");
+	f->bytes += (uint64_t)n;
+	return true;
+}
+
 static void receive_placed(const struct params *p, unsigned int i, int sock, struct figures *f)
 {
 	ssize_t n = devmem_recv(sock, msg, p->flows > 1 ? MSG_DONTWAIT : 0);
 	struct flow *flow = &flows[i];
 	struct devmem_piece piece;
 
-	f->calls++;
-	if (n == -EAGAIN)
+	if (!arrived(n, f))
 		return;
-	if (n <= 0)
-		fail("%s", n ? devmem_error() : "end of the stream");
-	f->bytes += (uint64_t)n;
 	while (devmem_msg_next(msg, &piece)) {
 		if (piece.type != DEVMEM_PIECE_DMABUF) {
 			f->touched += 2 * (uint64_t)piece.size;

@@ -4,7 +4,6 @@
  * exact reads on the path that copies. What these cost beyond the bare calls, which
  * placed.c and host.c have. Owns the receiver and its connections.
  */
-#include <errno.h>
 #include <string.h>
 
 #include "../common.h"
@@ -61,12 +60,8 @@ static void receive_pieces(const struct params *p, unsigned int i, int sock, str
 	struct devmem_piece piece;
 
 	(void)sock;
-	f->calls++;
-	if (n == -EAGAIN)
+	if (!arrived(n, f))
 		return;
-	if (n <= 0)
-		fail("%s", n ? devmem_error() : "end of the stream");
-	f->bytes += (uint64_t)n;
 	while (devmem_msg_next(pieces, &piece)) {
 		if (piece.type != DEVMEM_PIECE_DMABUF) {
 			f->touched += 2 * (uint64_t)piece.size;
@@ -89,12 +84,8 @@ static void receive_reads(const struct params *p, unsigned int i, int sock, stru
 	if (target_at == p->buffer)
 		target_at = 0;
 	n = devmem_conn_read(flows[i], target, target_at, CALL_MAX, p->flows > 1 ? MSG_DONTWAIT : 0);
-	f->calls++;
-	if (n == -EAGAIN)
+	if (!arrived(n, f))
 		return;
-	if (n <= 0)
-		fail("%s", n ? devmem_error() : "end of the stream");
-	f->bytes += (uint64_t)n;
 	f->touched += 2 * (uint64_t)n;
 	target_at += CALL_MAX;
 }

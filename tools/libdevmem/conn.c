@@ -96,9 +96,10 @@ ssize_t devmem_conn_recv_most(struct devmem_conn *conn, struct devmem_msg *msg,
 ssize_t devmem_conn_recv(struct devmem_conn *conn, struct devmem_msg *msg,
 			 unsigned int flags)
 {
-	if (conn->reading.size)
-		return devmem_fail(EINVAL, "a read of %zu bytes is under way, %zu of them done",
-				   conn->reading.size, conn->reading.done);
+	int ret = devmem_conn_check_idle(conn);
+
+	if (ret)
+		return ret;
 	return devmem_conn_recv_most(conn, msg, SIZE_MAX, flags);
 }
 

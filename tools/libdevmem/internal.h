@@ -83,7 +83,7 @@ struct devmem_path {
 	const char *name;
 	/* set @rx->res, and what else the path keeps there */
 	int (*open)(struct devmem_rx *rx, const struct devmem_rx_config *config);
-	void (*close)(struct devmem_rx *rx);	/* by whoever opened it */
+	void (*close)(struct devmem_rx *rx);	/* by whoever opened it; may be NULL */
 	void (*free)(struct devmem_rx *rx);	/* no connection is left; may be NULL */
 
 	/* -errno: the connection goes on as before */
@@ -152,7 +152,8 @@ void devmem_rx_put(struct devmem_rx *rx);
 ssize_t devmem_conn_recv_most(struct devmem_conn *conn, struct devmem_msg *msg,
 			      size_t most, unsigned int flags);
 
-/* read.c */
+/* read.c: -EINVAL if a read is under way; the memory of reads */
+int devmem_conn_check_idle(const struct devmem_conn *conn);
 void devmem_conn_free_reading(struct devmem_conn *conn);
 
 #endif /* LIBDEVMEM_INTERNAL_H */

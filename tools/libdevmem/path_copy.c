@@ -86,11 +86,6 @@ static int copy_open(struct devmem_rx *rx, const struct devmem_rx_config *config
 	return 0;
 }
 
-static void copy_close(struct devmem_rx *rx)
-{
-	(void)rx;
-}
-
 static int copy_attach(struct devmem_conn *conn, unsigned int flags)
 {
 	conn->chunk = COPY_CHUNK_NONE;
@@ -257,7 +252,6 @@ static void copy_stats(const struct devmem_conn *conn, struct devmem_conn_stats 
 const struct devmem_path devmem_path_copy = {
 	.name = "copy",
 	.open = copy_open,
-	.close = copy_close,
 	.free = copy_free,
 	.attach = copy_attach,
 	.detach = copy_detach,

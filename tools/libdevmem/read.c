@@ -14,6 +14,16 @@
 #define READ_BYTES	(1U << 20)
 #define READ_PIECES	256
 
+int devmem_conn_check_idle(const struct devmem_conn *conn)
+{
+	const struct devmem_reading *r = &conn->reading;
+
+	if (!r->size)
+		return 0;
+	return devmem_fail(EINVAL, "a read of %zu bytes is under way, %zu of them done",
+			   r->size, r->done);
+}
+
 void devmem_conn_free_reading(struct devmem_conn *conn)
 {
 	devmem_msg_free(conn->msg);
@@ -201,8 +211,7 @@ static ssize_t read_exactly(struct devmem_conn *conn, const struct devmem_readin
 		return devmem_fail(EINVAL, "read of %zu bytes", want->size);
 	if (r->size && (r->dst != want->dst || r->host != want->host ||
 			r->offset != want->offset || r->size != want->size))
-		return devmem_fail(EINVAL, "a read of %zu bytes is under way, %zu of them done",
-				   r->size, r->done);
+		return devmem_conn_check_idle(conn);
 	if (!r->size)
 		*r = *want;
 

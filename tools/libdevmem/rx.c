@@ -144,7 +144,8 @@ void devmem_rx_close(struct devmem_rx *rx)
 {
 	if (!rx)
 		return;
-	rx->path->close(rx);
+	if (rx->path->close)
+		rx->path->close(rx);
 	devmem_rx_put(rx);
 }
 
