@@ -14,6 +14,7 @@ LIB_VERSION := $(shell sed -n 's/^Version: //p' tools/libdevmem/libdevmem.pc.in)
 LIB_SONAME := libdevmem.so.$(firstword $(subst ., ,$(LIB_VERSION)))
 LIB_SO := $(T_DIR)/libdevmem.so.$(LIB_VERSION)
 NC_OBJS := $(patsubst %.c,build/obj/%.o,$(wildcard tools/ncdevmem/*.c))
+NIC_OBJS := $(patsubst %.c,build/obj/%.o,$(wildcard tools/devmem-nic/*.c))
 EXAMPLES := $(patsubst examples/%.c,$(T_DIR)/examples/%,$(wildcard examples/*.c))
 COMMON_OBJS := $(patsubst %.c,build/obj/%.o,$(wildcard selftests/common*.c))
 TEST_BINS := $(patsubst selftests/%.c,$(S_DIR)/%,$(wildcard selftests/*_test.c))
@@ -26,7 +27,7 @@ B_DIR := build/bench
 COUNT_SRCS := selftests/bench/count.c selftests/bench/lines.c
 BENCH_OBJS := $(patsubst %.c,build/obj/%.o,$(filter-out $(COUNT_SRCS),$(wildcard selftests/bench/*.c)))
 
-TOOLS := $(if $(LIB_OBJS),$(T_DIR)/libdevmem.a $(LIB_SO)) $(if $(NC_OBJS),$(T_DIR)/ncdevmem) $(EXAMPLES)
+TOOLS := $(if $(LIB_OBJS),$(T_DIR)/libdevmem.a $(LIB_SO)) $(if $(NC_OBJS),$(T_DIR)/ncdevmem) $(if $(NIC_OBJS),$(T_DIR)/devmem-nic) $(EXAMPLES)
 TESTS := $(TEST_BINS) $(FUZZ_BINS) $(TEST_SCRIPTS) $(S_DIR)/README.md
 BENCH := $(B_DIR)/bench $(B_DIR)/count.so
 
@@ -51,6 +52,9 @@ $(LIB_SO): $(PIC_OBJS) tools/libdevmem/libdevmem.map tools/libdevmem/libdevmem.p
 	$(Q)chmod a-x $@
 
 $(T_DIR)/ncdevmem: $(NC_OBJS) $(T_DIR)/libdevmem.a
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lmnl -lpthread
+
+$(T_DIR)/devmem-nic: $(NIC_OBJS) $(T_DIR)/libdevmem.a
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lmnl -lpthread
 
 $(EXAMPLES): $(T_DIR)/examples/%: build/obj/examples/%.o $(T_DIR)/libdevmem.a
@@ -81,7 +85,7 @@ $(B_DIR)/count.so: $(COUNT_SRCS) $(addprefix selftests/bench/,lines.h mark.h qem
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE= $(CFLAGS) $(WARN) $(INC) -fPIC -fvisibility=hidden -shared -o $@ $(COUNT_SRCS)
 
--include $(BENCH_OBJS:.o=.d) $(LIB_OBJS:.o=.d) $(PIC_OBJS:.o=.d) $(NC_OBJS:.o=.d) $(COMMON_OBJS:.o=.d) \
+-include $(BENCH_OBJS:.o=.d) $(LIB_OBJS:.o=.d) $(PIC_OBJS:.o=.d) $(NC_OBJS:.o=.d) $(NIC_OBJS:.o=.d) $(COMMON_OBJS:.o=.d) \
 	$(patsubst $(T_DIR)/%,build/obj/%.d,$(EXAMPLES)) \
 	$(patsubst $(S_DIR)/%,build/obj/selftests/%.d,$(TEST_BINS)) \
 	$(FUZZ_OBJS:.o=.d) $(patsubst $(S_DIR)/%,build/obj/selftests/fuzz/vm/%.d,$(FUZZ_BINS))

@@ -38,6 +38,12 @@ void open_rx(enum devmem_via via, enum devmem_buf_kind kind)
 		.chunk_size = CHUNK,
 	};
 
+	/* one queue, which gets all pages there are, in the size that any kernel knows */
+	if (via == DEVMEM_VIA_KERNEL) {
+		config.queues = queues + 2;
+		config.nr_queues = 1;
+		config.chunk_size = 0;
+	}
 	make_tensor();
 	must_ok(devmem_buf_alloc(&staging, kind, STAGING, 0));
 	must_ok(devmem_rx_open(&rx, staging, &config, 0));

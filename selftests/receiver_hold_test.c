@@ -27,7 +27,9 @@ static unsigned int nr_held;
 static uint64_t pos;		/* in the stream of @conn */
 static uint64_t in_buffer, in_host;
 
-/* Take what comes, up to @end of the stream at least; keep what lies in the buffer. */
+/* Take what comes, up to @end of the stream at least; keep what lies in the buffer. On
+ * the kernel's path, until there is too much of that.
+ */
 static void hold(uint64_t end, uint64_t seed)
 {
 	struct devmem_piece piece;
@@ -37,6 +39,8 @@ static void hold(uint64_t end, uint64_t seed)
 	must_ok(devmem_msg_alloc(&msg, 100000, 16, 0));
 	while (pos < end) {
 		n = devmem_conn_recv(conn, msg, 0);
+		if (n == -ENOBUFS && devmem_rx_via(rx) == DEVMEM_VIA_KERNEL)
+			break;
 		must_ok(n);
 		check_cmp(n, >, 0);
 		while (devmem_msg_next(msg, &piece)) {
@@ -134,6 +138,39 @@ static void outlive_copied(void)
 	outlive(DEVMEM_VIA_COPY);
 }
 
+/* Who holds much there gets no more: others receive all the same. */
+static void outlive_kernel(void)
+{
+	unsigned int first;
+	pid_t pid;
+
+	open_rx(DEVMEM_VIA_KERNEL, DEVMEM_BUF_GPU);
+	connect_rx(AF_INET);
+	pid = send_start(&c, STAGING / 8, SEED, 50000, 0);
+	hold(STAGING / 8, SEED);
+	check_eq(pos, STAGING / 8);
+	check_eq(in_host, 0);
+	first = nr_held;
+	test_join(pid);
+	close(c.tx);
+	devmem_conn_close(conn);
+
+	connect_rx(AF_INET6);
+	pid = send_start(&c, 4 * TENSOR, SEED + 1, 50000, 0);
+	for (pos = 0; pos < 4 * TENSOR; pos += TENSOR) {
+		check_eq(devmem_conn_read(conn, tensor, 0, TENSOR, 0), TENSOR);
+		check_eq(devmem_pattern_check(map, TENSOR, pos, SEED + 1), -1);
+	}
+	test_join(pid);
+	check_held(0, first, SEED);
+	devmem_rx_close(rx);
+	check_held(0, first, SEED);
+	devmem_conn_close(conn);
+	give_back(0, first);
+	devmem_buf_free(staging);
+	devmem_buf_free(tensor);
+}
+
 static int unsent(void)
 {
 	int bytes;
@@ -146,12 +183,13 @@ static int unsent(void)
 static void backpressure(enum devmem_via via)
 {
 	const uint64_t stream = 24 * STAGING;
-	uint64_t done;
+	uint64_t done, failed;
 	int before;
 	pid_t pid;
 
 	open_rx(via, DEVMEM_BUF_GPU);
 	connect_rx(AF_INET);
+	failed = nic_counter(RECEIVER, "rx_alloc_fail");
 	pid = send_start(&c, stream, SEED, 100000, 0);
 	hold(STAGING - 4 * CHUNK, SEED);
 	do {
@@ -159,6 +197,8 @@ static void backpressure(enum devmem_via via)
 		usleep(300000);
 	} while (!before || unsent() != before);
 	check_held(0, nr_held, SEED);
+	if (via == DEVMEM_VIA_KERNEL)
+		check_eq(nic_counter(RECEIVER, "rx_alloc_fail"), failed);
 
 	give_back(0, nr_held);
 	must_ok(devmem_conn_flush(conn));
@@ -174,6 +214,13 @@ static void backpressure(enum devmem_via via)
 static void backpressure_placed(void)
 {
 	backpressure(DEVMEM_VIA_DEVMEM);
+}
+
+static void backpressure_kernel(void)
+{
+	backpressure(DEVMEM_VIA_KERNEL);
+	check_eq(in_host, 0);
+	check_cmp(nr_held, >=, STAGING / 4096 / 2);
 }
 
 static void backpressure_copied(void)
@@ -233,11 +280,11 @@ static void count_tokens(enum devmem_via via)
 
 	open_rx(via, DEVMEM_BUF_GPU);
 	connect_rx(AF_INET);
-	pid = send_start(&c, STAGING / 2, SEED, 50000, 0);
-	hold(STAGING / 2, SEED);
+	pid = send_start(&c, STAGING / 8, SEED, 50000, 0);
+	hold(STAGING / 8, SEED);
 	test_join(pid);
 	devmem_conn_get_stats(conn, &stats);
-	check_eq(stats.attached, via == DEVMEM_VIA_DEVMEM);
+	check_eq(stats.attached, via != DEVMEM_VIA_COPY);
 	check_eq(stats.tokens, nr_held);
 	check_eq(stats.released, 0);
 	give_back(0, nr_held);
@@ -275,6 +322,11 @@ static void tokens_placed(void)
 	count_tokens(DEVMEM_VIA_DEVMEM);
 }
 
+static void tokens_kernel(void)
+{
+	count_tokens(DEVMEM_VIA_KERNEL);
+}
+
 static void tokens_copied(void)
 {
 	count_tokens(DEVMEM_VIA_COPY);
@@ -282,13 +334,16 @@ static void tokens_copied(void)
 
 static const struct ktap_case cases[] = {
 	KTAP_CASE(outlive_placed),
+	KTAP_CASE(outlive_kernel),
 	KTAP_CASE(outlive_copied),
 	KTAP_CASE(backpressure_placed),
+	KTAP_CASE(backpressure_kernel),
 	KTAP_CASE(backpressure_copied),
 	KTAP_CASE(mixed_placed),
 	KTAP_CASE(mixed_copied),
 	KTAP_CASE(comes_back_copied),
 	KTAP_CASE(tokens_placed),
+	KTAP_CASE(tokens_kernel),
 	KTAP_CASE(tokens_copied),
 };
 

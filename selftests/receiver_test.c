@@ -66,6 +66,16 @@ static void exactly_copied_ipv6(void)
 	read_sizes(DEVMEM_VIA_COPY, DEVMEM_BUF_UDMABUF, AF_INET6);
 }
 
+static void exactly_kernel_ipv4(void)
+{
+	read_sizes(DEVMEM_VIA_KERNEL, DEVMEM_BUF_GPU, AF_INET);
+}
+
+static void exactly_kernel_ipv6(void)
+{
+	read_sizes(DEVMEM_VIA_KERNEL, DEVMEM_BUF_UDMABUF, AF_INET6);
+}
+
 /* A header to the host, then what it announces to the device. */
 static void headers(enum devmem_via via)
 {
@@ -92,6 +102,11 @@ static void headers(enum devmem_via via)
 static void headers_placed(void)
 {
 	headers(DEVMEM_VIA_DEVMEM);
+}
+
+static void headers_kernel(void)
+{
+	headers(DEVMEM_VIA_KERNEL);
 }
 
 static void headers_copied(void)
@@ -150,6 +165,11 @@ static void in_parts(enum devmem_via via)
 static void in_parts_placed(void)
 {
 	in_parts(DEVMEM_VIA_DEVMEM);
+}
+
+static void in_parts_kernel(void)
+{
+	in_parts(DEVMEM_VIA_KERNEL);
 }
 
 static void in_parts_copied(void)
@@ -213,6 +233,11 @@ static void threads(enum devmem_via via)
 static void threads_placed(void)
 {
 	threads(DEVMEM_VIA_DEVMEM);
+}
+
+static void threads_kernel(void)
+{
+	threads(DEVMEM_VIA_KERNEL);
 }
 
 static void threads_copied(void)
@@ -329,7 +354,7 @@ static void mistakes(void)
 	config.chunk_size = 2 * STAGING;
 	check_eq(devmem_rx_open(&none, staging, &config, 0), -EINVAL);
 	config.chunk_size = 0;
-	config.via = DEVMEM_VIA_COPY + 1;
+	config.via = DEVMEM_VIA_KERNEL + 1;
 	check_eq(devmem_rx_open(&none, staging, &config, 0), -EINVAL);
 	config.via = DEVMEM_VIA_COPY;
 	check_eq(devmem_rx_open(&none, staging, &config, 1), -EINVAL);
@@ -387,13 +412,18 @@ static void gather(void)
 static const struct ktap_case cases[] = {
 	KTAP_CASE(exactly_ipv4),
 	KTAP_CASE(exactly_ipv6),
+	KTAP_CASE(exactly_kernel_ipv4),
+	KTAP_CASE(exactly_kernel_ipv6),
 	KTAP_CASE(exactly_copied_ipv4),
 	KTAP_CASE(exactly_copied_ipv6),
 	KTAP_CASE(headers_placed),
+	KTAP_CASE(headers_kernel),
 	KTAP_CASE(headers_copied),
 	KTAP_CASE(in_parts_placed),
+	KTAP_CASE(in_parts_kernel),
 	KTAP_CASE(in_parts_copied),
 	KTAP_CASE(threads_placed),
+	KTAP_CASE(threads_kernel),
 	KTAP_CASE(threads_copied),
 	KTAP_CASE(chosen_by_itself),
 	KTAP_CASE(another_way),

@@ -329,6 +329,11 @@ size_t devmem_buf_size(const struct devmem_buf *buf)
 	return buf->size;
 }
 
+bool devmem_buf_is_host(const struct devmem_buf *buf)
+{
+	return buf->host;
+}
+
 static int devmem_buf_mmap(struct devmem_buf *buf)
 {
 	void *p;

@@ -68,6 +68,8 @@ void devmem_conn_close(struct devmem_conn *conn)
 	if (!conn)
 		return;
 	shutdown(conn->sock, SHUT_RDWR);
+	if (conn->rx->path->end)
+		conn->rx->path->end(conn);
 	pthread_mutex_lock(&conn->lock);
 	conn->rx->path->flush(conn);
 	conn->closed = true;
@@ -98,6 +100,8 @@ ssize_t devmem_conn_recv(struct devmem_conn *conn, struct devmem_msg *msg,
 {
 	int ret = devmem_conn_check_idle(conn);
 
+	if (!ret && conn->rx->path->room)
+		ret = conn->rx->path->room(conn);
 	if (ret)
 		return ret;
 	return devmem_conn_recv_most(conn, msg, SIZE_MAX, flags);

@@ -42,6 +42,8 @@ struct devmem_nl {
 typedef int (*devmem_nl_reply_t)(const struct nlmsghdr *nlh, void *arg);
 
 int devmem_nl_socket(struct mnl_socket **sock);
+/* devmem_nl_open() for any family; @remedy: what to do if it is not there */
+int devmem_nl_open_family(struct devmem_nl **nl, const char *family, const char *remedy);
 struct nlmsghdr *devmem_nl_request(struct devmem_nl *nl, void *buf,
 				   uint8_t cmd, uint16_t flags);
 int devmem_nl_talk(struct devmem_nl *nl, const char *what,
@@ -62,6 +64,7 @@ void devmem_watch_clear(struct devmem_watch *w);
 
 /* buf.c: as devmem_buf_map(), and may be written to */
 int devmem_buf_map_write(struct devmem_buf *buf, void **addr);
+bool devmem_buf_is_host(const struct devmem_buf *buf);
 
 /* mem.c: 0 or -ERANGE */
 int devmem_buf_check(const struct devmem_buf *buf, uint64_t offset, uint64_t size);
@@ -85,10 +88,14 @@ struct devmem_path {
 	int (*open)(struct devmem_rx *rx, const struct devmem_rx_config *config);
 	void (*close)(struct devmem_rx *rx);	/* by whoever opened it; may be NULL */
 	void (*free)(struct devmem_rx *rx);	/* no connection is left; may be NULL */
+	int (*check)(const char *dev);		/* as devmem_via_check(); NULL: works always */
 
 	/* -errno: the connection goes on as before */
 	int (*attach)(struct devmem_conn *conn, unsigned int flags);
+	void (*end)(struct devmem_conn *conn);	/* nothing more is received; may be NULL */
 	void (*detach)(struct devmem_conn *conn);	/* no token is out */
+	/* -ENOBUFS: users hold too much to get more; NULL: they never do */
+	int (*room)(struct devmem_conn *conn);
 	/* as devmem_conn_recv(), @most bytes */
 	ssize_t (*recv)(struct devmem_conn *conn, struct devmem_msg *msg, size_t most,
 			unsigned int flags);
@@ -102,19 +109,45 @@ struct devmem_path {
 };
 
 extern const struct devmem_path devmem_path_devmem;
+extern const struct devmem_path devmem_path_kernel;
 extern const struct devmem_path devmem_path_copy;
+
+/* path_tokens.c */
+ssize_t devmem_token_path_recv(struct devmem_conn *conn, struct devmem_msg *msg, size_t most,
+			       unsigned int flags);
+int devmem_token_path_release(struct devmem_conn *conn, uint32_t token);
+int devmem_token_path_flush(struct devmem_conn *conn);
+void devmem_token_path_detach(struct devmem_conn *conn);
+void devmem_token_path_stats(const struct devmem_conn *conn, struct devmem_conn_stats *stats);
+
+/* nic.c: what may change a device is another process's, see nic.h */
+struct devmem_nic;
+struct devmem_nic_request;
+struct devmem_nic_reply;
+
+int devmem_nic_open(struct devmem_nic **nic);
+/* Waits until all is undone. */
+void devmem_nic_close(struct devmem_nic *nic);
+/* Set @req->dev; -EINVAL: NULL; -ENODEV: not a name of a device. */
+int devmem_nic_dev(struct devmem_nic_request *req, const char *dev);
+/* With @fd, or -1. */
+int devmem_nic_ask(struct devmem_nic *nic, struct devmem_nic_request *req, int fd,
+		   struct devmem_nic_reply *reply);
+int devmem_nic_check(const char *dev);
 
 struct devmem_rx {
 	const struct devmem_path *path;
 	struct devmem_buf *buf;
 	struct devmem_bind_result res;
 	struct devmem_nl *nl;		/* path_devmem.c */
+	struct devmem_kernel *kernel;	/* path_kernel.c */
 	struct devmem_copy *copy;	/* path_copy.c */
 	enum devmem_via via;
 	bool automatic;			/* nobody has insisted on the path */
-	char passed_over[512];
+	char passed_over[1024];
 
-	pthread_mutex_t lock;		/* protects @users, @copy; within devmem_conn.lock */
+	/* protects @users, @copy, devmem_kernel.nic; within devmem_conn.lock */
+	pthread_mutex_t lock;
 	unsigned int users;		/* whoever opened it, and connections */
 };
 
@@ -136,12 +169,13 @@ struct devmem_conn {
 	struct devmem_span *spans;	/* as well */
 	uint32_t chunk;			/* path_copy.c: that is being filled, or none */
 	uint32_t filled;		/* bytes of it */
+	uint32_t rule;			/* path_kernel.c: that brings it to our queues */
 
 	pthread_mutex_t lock;		/* protects what follows */
 	bool closed;
 	uint64_t given;			/* tokens */
 	uint64_t returned;		/* of them, by devmem_conn_release() */
-	struct devmem_tokens *tokens;	/* path_devmem.c */
+	struct devmem_tokens *tokens;	/* path_tokens.c */
 	uint64_t released;		/* path_copy.c */
 };
 

@@ -16,21 +16,26 @@ extern "C" {
 
 /**
  * enum devmem_via - the path on which payload gets into the buffer
- * @DEVMEM_VIA_AUTO: the first of the others that works, in this order
+ * @DEVMEM_VIA_AUTO: the first that works of DEVMEM, KERNEL, COPY
  * @DEVMEM_VIA_DEVMEM: net/devmem: the NIC writes it there. Takes a device whose
  *	driver is able to, and CAP_NET_ADMIN or somebody else's binding
  * @DEVMEM_VIA_COPY: the CPU copies it there. Any device, any kernel, no
  *	privilege; takes a buffer that the CPU can write to (devmem_buf_write())
+ * @DEVMEM_VIA_KERNEL: the kernel's own devmem TCP: the NIC writes it there. Takes
+ *	Linux 6.12 or newer, a device whose driver is able to (gve, bnxt, mlx5, fbnic, and
+ *	others), with more than one rx queue and rules for connections, and CAP_NET_ADMIN.
+ *	The device is set up for it, see devmem_rx_open()
  */
 enum devmem_via {
 	DEVMEM_VIA_AUTO,
 	DEVMEM_VIA_DEVMEM,
 	DEVMEM_VIA_COPY,
+	DEVMEM_VIA_KERNEL,
 };
 
 /**
  * devmem_via_parse() - path by name
- * @name: "auto", "devmem" or "copy"
+ * @name: "auto", "devmem", "kernel" or "copy"
  * @via: set on success
  *
  * Return: 0; -EINVAL: no path has this name.
@@ -38,17 +43,45 @@ enum devmem_via {
 int devmem_via_parse(const char *name, enum devmem_via *via);
 const char *devmem_via_name(enum devmem_via via);
 
+/**
+ * devmem_via_check() - could payload come through a device on this path?
+ * @via: a path, not AUTO
+ * @dev: name of the device; COPY does not look at it
+ * @flags: 0
+ *
+ * As far as that can be seen without changing anything.
+ *
+ * Return: 0; 1: yes, but somebody has queue 0, devmem_error() says who; -errno, with a
+ * text that says what is missing.
+ */
+int devmem_via_check(enum devmem_via via, const char *dev, unsigned int flags);
+
+/**
+ * devmem_dev_cleanup() - undo what receivers have left of a device's set-up
+ * @dev: name of the device
+ * @flags: 0
+ *
+ * They leave nothing, not even if they are killed, unless their process devmem-nic is
+ * killed as well. The next receiver on the device does this by itself.
+ *
+ * Return: 0 (also if nothing was left) or -errno.
+ */
+int devmem_dev_cleanup(const char *dev, unsigned int flags);
+
 struct devmem_rx;
 
 /**
  * struct devmem_rx_config - what a receiver is made of. All 0 is a good one.
  * @via: the path
  * @dev: name of the device that the connections come through; COPY does not look
- *	at it, DEVMEM needs it, or @binding_id
- * @queues: rx queues of it that may be used
- * @nr_queues: number of @queues; 0: queue 0
+ *	at it, KERNEL needs it, DEVMEM that or @binding_id
+ * @queues: rx queues of it that may be used; KERNEL: by nobody else
+ * @nr_queues: number of @queues; 0: queue 0, KERNEL: the last one. KERNEL: several
+ *	take a buffer with room for twice their rings, -ENOBUFS otherwise: each keeps
+ *	pages for itself
  * @chunk_size: of the buffer's parts, a power of two, 0: the best one. DEVMEM: as for
- *	devmem_bind_rx(); COPY: 4096 or more
+ *	devmem_bind_rx(); COPY: 4096 or more; KERNEL: 4096, or what the driver gives its
+ *	NIC at a time (rx-page-size), in kernels that know of it
  * @binding_id: DEVMEM: a binding that another process has made of the buffer;
  *	@dev, @queues and @chunk_size do not matter then. 0: make one
  * @reserved: must be 0
@@ -73,6 +106,12 @@ struct devmem_rx_config {
  *
  * AUTO passes over a path whatever kept it from working, a mistake in @config
  * included: tell the user, see devmem_rx_passed_over().
+ *
+ * KERNEL sets the device up: n-tuple filters on, header split on and of each packet
+ * (hds-thresh 0), @queues taken out of RSS, and for each connection a rule that brings it
+ * to one of @queues. A process of its own does that, devmem-nic, and undoes it at
+ * devmem_rx_close() or when this process dies, however; what somebody else has changed
+ * meanwhile it leaves alone.
  *
  * Return: 0 or the error of the last path that was tried, with a text that tells of
  * each of them.
@@ -164,10 +203,12 @@ ssize_t devmem_conn_read_host(struct devmem_conn *conn, void *dst, size_t size,
  *
  * Of DEVMEM_PIECE_DMABUF each has a token for devmem_conn_release(): nobody writes to
  * its bytes before that. Several pieces may have the same token (COPY): it is given back
- * for each. Where none of the buffer is free, bytes come in host memory. Who reads on
- * only when he has given something back has TCP's window close, and the sender wait.
+ * for each. Where none of the buffer is free, bytes come in host memory; KERNEL: who holds
+ * half of the buffer gets no more. Who reads on only when he has given something back has
+ * TCP's window close, and the sender wait.
  *
- * Return: as devmem_recv(); -EINVAL: a devmem_conn_read() is under way.
+ * Return: as devmem_recv(); -EINVAL: a devmem_conn_read() is under way; -ENOBUFS: too much
+ * is held, give some back.
  */
 ssize_t devmem_conn_recv(struct devmem_conn *conn, struct devmem_msg *msg,
 			 unsigned int flags);
@@ -182,7 +223,7 @@ int devmem_conn_flush(struct devmem_conn *conn);
 
 /**
  * struct devmem_conn_stats - what a connection has done
- * @attached: its payload is placed (DEVMEM)
+ * @attached: its payload is placed (DEVMEM, KERNEL)
  * @tokens: given out
  * @released: of them, taken back by the kernel or the library
  * @pending: of them, collected

@@ -238,7 +238,7 @@ static int devmem_nl_family(const struct nlmsghdr *nlh, void *arg)
 	return 0;
 }
 
-static int devmem_nl_resolve(struct devmem_nl *nl)
+static int devmem_nl_resolve(struct devmem_nl *nl, const char *family, const char *remedy)
 {
 	char req[256];
 	struct nlmsghdr *nlh;
@@ -249,21 +249,18 @@ static int devmem_nl_resolve(struct devmem_nl *nl)
 	nlh->nlmsg_type = GENL_ID_CTRL;
 	genl = mnl_nlmsg_get_payload(nlh);
 	genl->version = 1;
-	mnl_attr_put_strz(nlh, CTRL_ATTR_FAMILY_NAME, NETDEV_DEVMEM_FAMILY_NAME);
+	mnl_attr_put_strz(nlh, CTRL_ATTR_FAMILY_NAME, family);
 
 	ret = devmem_nl_talk(nl, "netlink family", nlh, devmem_nl_family, nl);
 	if (ret == -ENOENT || (!ret && !nl->family))
-		return devmem_fail(ENOENT, "netlink family " NETDEV_DEVMEM_FAMILY_NAME " not found; load the module netdev-devmem");
+		return devmem_fail(ENOENT, "netlink family %s not found; %s", family, remedy);
 	return ret;
 }
 
-int devmem_nl_open(struct devmem_nl **nl, unsigned int flags)
+int devmem_nl_open_family(struct devmem_nl **nl, const char *family, const char *remedy)
 {
 	struct devmem_nl *n;
 	int ret;
-
-	if (flags)
-		return devmem_fail(EINVAL, "flags 0x%x: none is defined", flags);
 
 	n = calloc(1, sizeof(*n));
 	if (!n)
@@ -276,7 +273,7 @@ int devmem_nl_open(struct devmem_nl **nl, unsigned int flags)
 	ret = devmem_nl_socket(&n->requests);
 	if (ret)
 		goto err_free;
-	ret = devmem_nl_resolve(n);
+	ret = devmem_nl_resolve(n, family, remedy);
 	if (ret)
 		goto err_free;
 	*nl = n;
@@ -285,6 +282,14 @@ int devmem_nl_open(struct devmem_nl **nl, unsigned int flags)
 err_free:
 	devmem_nl_close(n);
 	return ret;
+}
+
+int devmem_nl_open(struct devmem_nl **nl, unsigned int flags)
+{
+	if (flags)
+		return devmem_fail(EINVAL, "flags 0x%x: none is defined", flags);
+	return devmem_nl_open_family(nl, NETDEV_DEVMEM_FAMILY_NAME,
+				     "load the module netdev-devmem");
 }
 
 void devmem_nl_close(struct devmem_nl *nl)

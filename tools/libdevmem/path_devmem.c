@@ -40,6 +40,31 @@ static int devmem_open(struct devmem_rx *rx, const struct devmem_rx_config *conf
 	return ret;
 }
 
+/* The kernel looks at the buffer last, and there is none. */
+static int devmem_check(const char *dev)
+{
+	static const uint32_t queue;
+	struct devmem_bind_result res;
+	struct devmem_nl *nl;
+	unsigned int ifindex;
+	int ret, err;
+
+	ret = devmem_nl_open(&nl, 0);
+	if (ret)
+		return ret;
+	ifindex = dev ? if_nametoindex(dev) : 0;
+	err = errno;
+	if (ifindex)
+		ret = devmem_bind_rx(nl, ifindex, &queue, 1, -1, 0, &res, 0);
+	else
+		ret = dev ? devmem_fail(err, "%s: %s", dev, strerror(err)) :
+			    devmem_fail(EINVAL, "no device was given");
+	devmem_nl_close(nl);
+	if (ret == -EBUSY)
+		return 1;
+	return ret == -EBADF ? 0 : ret;
+}
+
 static void devmem_close(struct devmem_rx *rx)
 {
 	devmem_nl_close(rx->nl);
@@ -58,43 +83,15 @@ static int devmem_attach_conn(struct devmem_conn *conn, unsigned int flags)
 	return ret;
 }
 
-static void devmem_detach(struct devmem_conn *conn)
-{
-	devmem_tokens_free(conn->tokens);
-}
-
-static ssize_t devmem_path_recv(struct devmem_conn *conn, struct devmem_msg *msg,
-				size_t most, unsigned int flags)
-{
-	return devmem_recv_most(conn->sock, msg, most, flags);
-}
-
-static int devmem_path_release(struct devmem_conn *conn, uint32_t token)
-{
-	return devmem_tokens_add(conn->tokens, token);
-}
-
-static int devmem_path_flush(struct devmem_conn *conn)
-{
-	return devmem_tokens_flush(conn->tokens);
-}
-
-static void devmem_path_stats(const struct devmem_conn *conn,
-			      struct devmem_conn_stats *stats)
-{
-	stats->released = devmem_tokens_released(conn->tokens);
-	stats->pending = devmem_tokens_pending(conn->tokens);
-	stats->release_calls = devmem_tokens_calls(conn->tokens);
-}
-
 const struct devmem_path devmem_path_devmem = {
 	.name = "devmem",
 	.open = devmem_open,
 	.close = devmem_close,
+	.check = devmem_check,
 	.attach = devmem_attach_conn,
-	.detach = devmem_detach,
-	.recv = devmem_path_recv,
-	.release = devmem_path_release,
-	.flush = devmem_path_flush,
-	.stats = devmem_path_stats,
+	.detach = devmem_token_path_detach,
+	.recv = devmem_token_path_recv,
+	.release = devmem_token_path_release,
+	.flush = devmem_token_path_flush,
+	.stats = devmem_token_path_stats,
 };

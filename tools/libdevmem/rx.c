@@ -11,13 +11,16 @@
 
 #include "internal.h"
 
-/* In the order in which AUTO tries them. */
 static const struct devmem_path * const devmem_paths[] = {
 	[DEVMEM_VIA_DEVMEM] = &devmem_path_devmem,
 	[DEVMEM_VIA_COPY] = &devmem_path_copy,
+	[DEVMEM_VIA_KERNEL] = &devmem_path_kernel,
 };
 
-#define DEVMEM_VIA_FIRST	(DEVMEM_VIA_AUTO + 1)
+/* By AUTO. What is not there, or changes nothing, comes before what changes a device. */
+static const enum devmem_via devmem_order[] = {
+	DEVMEM_VIA_DEVMEM, DEVMEM_VIA_KERNEL, DEVMEM_VIA_COPY,
+};
 
 const char *devmem_via_name(enum devmem_via via)
 {
@@ -38,7 +41,16 @@ int devmem_via_parse(const char *name, enum devmem_via *via)
 			return 0;
 		}
 	}
-	return devmem_fail(EINVAL, "path '%s': unknown, use auto, devmem or copy", name);
+	return devmem_fail(EINVAL, "path '%s': unknown, use auto, devmem, kernel or copy", name);
+}
+
+int devmem_via_check(enum devmem_via via, const char *dev, unsigned int flags)
+{
+	if (flags)
+		return devmem_fail(EINVAL, "flags 0x%x: none is defined", flags);
+	if (via == DEVMEM_VIA_AUTO || (unsigned int)via >= ARRAY_SIZE(devmem_paths))
+		return devmem_fail(EINVAL, "path %d: unknown", (int)via);
+	return devmem_paths[via]->check ? devmem_paths[via]->check(dev) : 0;
 }
 
 /* A line of it begins with the path's name: "devmem: ...". */
@@ -82,8 +94,8 @@ static int devmem_rx_choose(struct devmem_rx *rx, const struct devmem_rx_config 
 
 	if (config->via != DEVMEM_VIA_AUTO)
 		return devmem_rx_try(rx, config, config->via);
-	for (i = DEVMEM_VIA_FIRST; ret && i < ARRAY_SIZE(devmem_paths); i++)
-		ret = devmem_rx_try(rx, config, (enum devmem_via)i);
+	for (i = 0; ret && i < ARRAY_SIZE(devmem_order); i++)
+		ret = devmem_rx_try(rx, config, devmem_order[i]);
 	return ret ? devmem_none_left(rx, ret) : 0;
 }
 

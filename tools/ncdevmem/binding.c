@@ -34,7 +34,6 @@ void nd_binding_defaults(struct nd_binding_opts *opts)
 	opts->via = DEVMEM_VIA_DEVMEM;
 	opts->kind = DEVMEM_BUF_HEAP;
 	opts->size = 64 << 20;
-	opts->nr_queues = 1;	/* queue 0 */
 }
 
 static int nd_queues_usage(const char *arg)

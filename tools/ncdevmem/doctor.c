@@ -214,45 +214,32 @@ static void nd_doctor_link(struct nd_doctor *d)
 		       link.gro_ipv4);
 }
 
-/* Would the kernel bind to queue 0? It looks at the buffer last, and there is none. */
-static bool nd_doctor_bind(struct nd_doctor *d)
+static bool nd_doctor_path(struct nd_doctor *d, enum devmem_via via, const char *able)
 {
-	static const uint32_t queue;
-	struct devmem_bind_result res;
-	struct devmem_nl *nl;
+	char what[32];
 	int ret;
 
-	if (devmem_nl_open(&nl, 0)) {
-		nd_row(d, "path devmem", ND_BAD, "%s", devmem_error());
-		return false;
-	}
-	if (!d->dev) {
-		nd_row(d, "path devmem", ND_NOTE,
-		       "the module is there; name a device to ask about that");
-		devmem_nl_close(nl);
-		return true;
-	}
-	ret = devmem_bind_rx(nl, d->ifindex, &queue, 1, -1, 0, &res, 0);
-	switch (ret) {
-	case -EBADF:
-		nd_row(d, "path devmem", ND_GOOD, "%s places payload in device memory",
-		       d->dev);
-		break;
-	case -EBUSY:
-		nd_row(d, "path devmem", ND_GOOD,
-		       "%s places payload in device memory; queue 0 is taken: %s", d->dev,
-		       devmem_nl_error(nl));
-		break;
-	case -EPERM:
-		nd_row(d, "path devmem", ND_BAD,
-		       "%s: takes CAP_NET_ADMIN, or a binding that somebody holds for you",
-		       d->dev);
-		break;
-	default:
-		nd_row(d, "path devmem", ND_BAD, "%s", devmem_error());
-	}
-	devmem_nl_close(nl);
-	return ret == -EBADF || ret == -EBUSY;
+	snprintf(what, sizeof(what), "path %s", devmem_via_name(via));
+	ret = devmem_via_check(via, d->dev, 0);
+	if (ret >= 0)
+		nd_row(d, what, ND_GOOD, "%s %s%s%s", d->dev ? d->dev : "", able,
+		       ret ? "; taken now: " : "", ret ? devmem_error() : "");
+	else if (!d->dev && ret == -EINVAL)
+		nd_row(d, what, ND_NOTE, "name a device to ask about that");
+	else
+		nd_row(d, what, ND_BAD, "%s", devmem_error());
+	return ret >= 0;
+}
+
+/* Return: can payload be placed? */
+static bool nd_doctor_paths(struct nd_doctor *d)
+{
+	bool places = nd_doctor_path(d, DEVMEM_VIA_DEVMEM, "places payload in device memory");
+
+	places |= nd_doctor_path(d, DEVMEM_VIA_KERNEL,
+				 "has what the kernel's own device-memory receive needs; whether its driver has that is seen when it binds");
+	nd_row(d, "path copy", ND_GOOD, "on any device, by the CPU");
+	return places;
 }
 
 static int nd_doctor_parse(struct nd_doctor *d, int argc, char **argv)
@@ -300,8 +287,7 @@ int nd_doctor(int argc, char **argv)
 	nd_doctor_memory(&d);
 	if (d.dev)
 		nd_doctor_link(&d);
-	places = nd_doctor_bind(&d);
-	nd_row(&d, "path copy", ND_GOOD, "on any device, by the CPU");
+	places = nd_doctor_paths(&d);
 	if (d.as_json) {
 		nd_json_close(&d.json, ']');
 		nd_json_bool(&d.json, "places", places && d.dev);

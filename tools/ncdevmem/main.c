@@ -17,6 +17,7 @@ static const char nd_main_help[] =
 "  bind     hold a binding for other processes\n"
 "  show     show bindings, their counters and notifications\n"
 "  doctor   say what this machine and a device can do\n"
+"  cleanup  undo what killed receivers have left of a device's set-up\n"
 "\n"
 "ncdevmem COMMAND --help says more, with examples.\n";
 
@@ -30,6 +31,7 @@ static const struct {
 	{ "bind", "ncdevmem bind", nd_bind },
 	{ "show", "ncdevmem show", nd_show },
 	{ "doctor", "ncdevmem doctor", nd_doctor },
+	{ "cleanup", "ncdevmem cleanup", nd_cleanup },
 };
 
 int main(int argc, char **argv)

@@ -20,12 +20,13 @@ enum nd_exit {
 	ND_MISMATCH = 3,
 };
 
-/* listen.c send.c bind.c show.c doctor.c: the commands. @argv[0] is "ncdevmem NAME". */
+/* listen.c send.c bind.c show.c doctor.c cleanup.c: the commands. @argv[0] is "ncdevmem NAME". */
 int nd_listen(int argc, char **argv);
 int nd_send(int argc, char **argv);
 int nd_bind(int argc, char **argv);
 int nd_show(int argc, char **argv);
 int nd_doctor(int argc, char **argv);
+int nd_cleanup(int argc, char **argv);
 
 /* util.c */
 void nd_err(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
