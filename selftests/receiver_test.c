@@ -344,9 +344,9 @@ static void mistakes(void)
 	check_eq(devmem_conn_read(conn, tensor, 0, 1000, 0), 1000);
 	check_tensor(0, 0, 1000);
 
-	config.reserved[3] = 1;
+	config.reserved[2] = 1;
 	check_eq(devmem_rx_open(&none, staging, &config, 0), -EINVAL);
-	config.reserved[3] = 0;
+	config.reserved[2] = 0;
 	config.chunk_size = 5000;
 	check_eq(devmem_rx_open(&none, staging, &config, 0), -EINVAL);
 	config.chunk_size = 2048;

@@ -16,12 +16,21 @@
 #define DN_TABLE	4096	/* entries of an indirection table */
 #define DN_RULES	4096	/* of all receivers */
 
+/* A TCP connection as its packets have it when they arrive; network byte order. */
+struct dn_flow {
+	uint32_t family;	/* AF_INET, AF_INET6 */
+	uint8_t src[16];	/* AF_INET: the first 4 */
+	uint8_t dst[16];
+	uint16_t src_port;
+	uint16_t dst_port;
+};
+
 /* A rule that brings a connection to a queue. */
 struct dn_rule {
 	uint32_t user;		/* plus 1; 0: no rule */
 	uint32_t location;	/* RX_CLS_LOC_ANY: about to be made, or just made */
 	uint32_t queue;
-	struct devmem_nic_flow flow;
+	struct dn_flow flow;
 };
 
 /*
@@ -72,15 +81,23 @@ struct dn_nic {
 /* Calls return 0 or -errno with a text, see devmem_fail(). _settle() makes the device what
  * the users in the state need, or what it was before if there is none; it leaves alone
  * what somebody else has changed meanwhile, and may be called again after it has failed.
- * All but nic.c's are called under the state's lock.
+ * Those of rings.c, rss.c and rules.c are called under the state's lock.
  */
+
+/* serve.c: until the owner, which the descriptor stands for, has gone */
+void dn_serve(struct dn_nic *nic, int owner);
+
+/* flow.c */
+int dn_flow_get(const struct dn_nic *nic, int sock, struct dn_flow *flow);
+bool dn_flow_lives(int sock);
 
 /* nic.c: what is done in which order */
 int dn_nic_check(struct dn_nic *nic, const struct devmem_nic_request *req);
 int dn_nic_cleanup(struct dn_nic *nic, const struct devmem_nic_request *req);
 int dn_nic_bind(struct dn_nic *nic, const struct devmem_nic_request *req, int fd,
 		uint32_t *id);
-int dn_nic_rule_add(struct dn_nic *nic, const struct devmem_nic_flow *flow, uint32_t *rule);
+/* @rule: which of dn_state.rules */
+int dn_nic_rule_add(struct dn_nic *nic, int sock, uint32_t *rule);
 int dn_nic_rule_del(struct dn_nic *nic, uint32_t rule);
 int dn_nic_undo(struct dn_nic *nic);
 void dn_nic_free(struct dn_nic *nic);
@@ -109,9 +126,9 @@ int dn_rules_check(struct dn_nic *nic);
 int dn_rules_conflict(struct dn_nic *nic);
 int dn_rules_settle(struct dn_nic *nic);
 int dn_rules_drop(struct dn_nic *nic, int user);
-int dn_rule_add(struct dn_nic *nic, const struct devmem_nic_flow *flow, uint32_t queue,
-		uint32_t *location);
-int dn_rule_del(struct dn_nic *nic, uint32_t location);
+int dn_rule_add(struct dn_nic *nic, const struct dn_flow *flow, uint32_t queue,
+		uint32_t *nr);
+int dn_rule_del(struct dn_nic *nic, uint32_t nr);
 
 /* provider.c: the kernel's own bind-rx */
 int dn_provider_open(struct dn_nic *nic);

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * devmem-nic: sets a NIC up for one receiver of libdevmem, and undoes that when the
- * receiver's process has gone, killed or not. Owns the life of this process and the
- * requests. Must not know what is done to a NIC.
+ * receiver's process has gone, killed or not. Owns the life of this process. Must not
+ * know what it is asked for.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <syslog.h>
@@ -56,6 +55,17 @@ static int dn_owner(void)
 	return -1;
 }
 
+/* Each connection has a descriptor here. */
+static void dn_room(void)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl))
+		return;
+	rl.rlim_cur = rl.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &rl);
+}
+
 /* Nobody's child, terminal or business, with no descriptors but two. */
 static bool dn_detach(int owner)
 {
@@ -84,98 +94,6 @@ static bool dn_detach(int owner)
 		syscall(SYS_close_range, DEVMEM_NIC_FD + 1, owner - 1, 0);
 	syscall(SYS_close_range, owner + 1, ~0U, 0);
 	return true;
-}
-
-/* Return: bytes, 0 if nobody can ask any more. @fd: a descriptor that came along, or -1. */
-static ssize_t dn_receive(struct devmem_nic_request *req, int *fd)
-{
-	union {
-		char buf[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control;
-	struct iovec iov = { .iov_base = req, .iov_len = sizeof(*req) };
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.buf,
-		.msg_controllen = sizeof(control.buf),
-	};
-	struct cmsghdr *cmsg;
-	ssize_t n;
-
-	*fd = -1;
-	do {
-		n = recvmsg(DEVMEM_NIC_FD, &msg, MSG_CMSG_CLOEXEC);
-	} while (n < 0 && errno == EINTR);
-	if (n <= 0)
-		return 0;
-	cmsg = CMSG_FIRSTHDR(&msg);
-	if (cmsg && cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS &&
-	    cmsg->cmsg_len == CMSG_LEN(sizeof(*fd)))
-		memcpy(fd, CMSG_DATA(cmsg), sizeof(*fd));
-	return n;
-}
-
-static int dn_act(struct dn_nic *nic, const struct devmem_nic_request *req, int fd,
-		  struct devmem_nic_reply *reply)
-{
-	if (req->version != DEVMEM_NIC_VERSION)
-		return devmem_fail(EPROTO, "devmem-nic is of version %u, the library wants %u",
-				   DEVMEM_NIC_VERSION, req->version);
-	switch (req->what) {
-	case DEVMEM_NIC_CHECK:
-		return dn_nic_check(nic, req);
-	case DEVMEM_NIC_BIND:
-		return dn_nic_bind(nic, req, fd, &reply->id);
-	case DEVMEM_NIC_RULE_ADD:
-		return dn_nic_rule_add(nic, &req->flow, &reply->rule);
-	case DEVMEM_NIC_RULE_DEL:
-		return dn_nic_rule_del(nic, req->rule);
-	case DEVMEM_NIC_CLEANUP:
-		return dn_nic_cleanup(nic, req);
-	default:
-		return devmem_fail(EINVAL, "devmem-nic: request %u is unknown", req->what);
-	}
-}
-
-/* Return: false if nobody can ask any more. */
-static bool dn_serve_one(struct dn_nic *nic)
-{
-	struct devmem_nic_reply reply = { .version = DEVMEM_NIC_VERSION };
-	struct devmem_nic_request req = { 0 };
-	ssize_t n;
-	int fd;
-
-	n = dn_receive(&req, &fd);
-	if (!n)
-		return false;
-	if (n != sizeof(req))
-		req.version = 0;
-	req.dev[sizeof(req.dev) - 1] = '\0';
-	reply.ret = dn_act(nic, &req, fd, &reply);
-	if (fd >= 0)
-		close(fd);
-	if (reply.ret)
-		snprintf(reply.text, sizeof(reply.text), "%s", devmem_error());
-	return send(DEVMEM_NIC_FD, &reply, sizeof(reply), MSG_NOSIGNAL) == sizeof(reply);
-}
-
-/* Until the owner is dead, or has shut its end down. A child of it may still have that. */
-static void dn_serve(struct dn_nic *nic, int owner)
-{
-	struct pollfd pfd[] = {
-		{ .fd = DEVMEM_NIC_FD, .events = POLLIN },
-		{ .fd = owner, .events = POLLIN },
-	};
-
-	for (;;) {
-		if (poll(pfd, ARRAY_SIZE(pfd), -1) < 0)
-			continue;
-		if (pfd[1].revents)
-			return;
-		if (pfd[0].revents && !dn_serve_one(nic))
-			return;
-	}
 }
 
 /* Whoever has header split on in some other way may need it: until that is over. */
@@ -207,6 +125,7 @@ int main(void)
 		return dn_usage();
 	if (!dn_detach(owner))
 		return 1;
+	dn_room();
 	openlog(DEVMEM_NIC_PROGRAM, LOG_PID, LOG_DAEMON);
 	dn_serve(&nic, owner);
 	dn_undo(&nic);

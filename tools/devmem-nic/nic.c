@@ -291,14 +291,18 @@ int dn_nic_bind(struct dn_nic *nic, const struct devmem_nic_request *req, int fd
 	return ret;
 }
 
-int dn_nic_rule_add(struct dn_nic *nic, const struct devmem_nic_flow *flow, uint32_t *rule)
+int dn_nic_rule_add(struct dn_nic *nic, int sock, uint32_t *rule)
 {
+	struct dn_flow flow;
 	int ret;
 
 	if (nic->user < 0)
 		return devmem_fail(EINVAL, "devmem-nic: a rule before a binding");
+	ret = dn_flow_get(nic, sock, &flow);
+	if (ret)
+		return ret;
 	dn_state_lock(nic);
-	ret = dn_rule_add(nic, flow, nic->queues[nic->next++ % nic->nr_queues], rule);
+	ret = dn_rule_add(nic, &flow, nic->queues[nic->next++ % nic->nr_queues], rule);
 	dn_state_unlock(nic);
 	return ret;
 }

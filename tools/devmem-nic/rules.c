@@ -172,7 +172,7 @@ int dn_rules_settle(struct dn_nic *nic)
 	return busy ? dn_rules_on(nic, flags) : dn_rules_off(nic, flags);
 }
 
-static void dn_rule_spec(struct ethtool_rx_flow_spec *fs, const struct devmem_nic_flow *flow)
+static void dn_rule_spec(struct ethtool_rx_flow_spec *fs, const struct dn_flow *flow)
 {
 	struct ethtool_tcpip6_spec *h6 = &fs->h_u.tcp_ip6_spec, *m6 = &fs->m_u.tcp_ip6_spec;
 	struct ethtool_tcpip4_spec *h4 = &fs->h_u.tcp_ip4_spec, *m4 = &fs->m_u.tcp_ip4_spec;
@@ -298,8 +298,8 @@ int dn_rules_drop(struct dn_nic *nic, int user)
 	return ret;
 }
 
-int dn_rule_add(struct dn_nic *nic, const struct devmem_nic_flow *flow, uint32_t queue,
-		uint32_t *location)
+int dn_rule_add(struct dn_nic *nic, const struct dn_flow *flow, uint32_t queue,
+		uint32_t *nr)
 {
 	struct ethtool_rxnfc nfc = { .cmd = ETHTOOL_SRXCLSRLINS };
 	struct dn_rule *rule = nic->state->rules;
@@ -325,16 +325,13 @@ int dn_rule_add(struct dn_nic *nic, const struct devmem_nic_flow *flow, uint32_t
 				   ret == -ENOSPC ? "all are taken" : strerror(-ret));
 	}
 	rule->location = nfc.fs.location;
-	*location = nfc.fs.location;
+	*nr = (uint32_t)(rule - nic->state->rules);
 	return 0;
 }
 
-int dn_rule_del(struct dn_nic *nic, uint32_t location)
+int dn_rule_del(struct dn_nic *nic, uint32_t nr)
 {
-	struct dn_rule *rule = nic->state->rules;
+	struct dn_rule *rule = &nic->state->rules[nr];
 
-	for (; rule < nic->state->rules + DN_RULES; rule++)
-		if (rule->user == (uint32_t)nic->user + 1 && rule->location == location)
-			return dn_rule_remove(nic, rule);
-	return devmem_fail(ENOENT, "%s: rule %u is not ours", nic->dev, location);
+	return rule->user == (uint32_t)nic->user + 1 ? dn_rule_remove(nic, rule) : 0;
 }

@@ -88,6 +88,7 @@ struct devmem_path {
 	int (*open)(struct devmem_rx *rx, const struct devmem_rx_config *config);
 	void (*close)(struct devmem_rx *rx);	/* by whoever opened it; may be NULL */
 	void (*free)(struct devmem_rx *rx);	/* no connection is left; may be NULL */
+	int (*share)(struct devmem_rx *rx, int *fd);	/* NULL: nothing is there to be shared */
 	int (*check)(const char *dev);		/* as devmem_via_check(); NULL: works always */
 
 	/* -errno: the connection goes on as before */
@@ -126,6 +127,9 @@ struct devmem_nic_request;
 struct devmem_nic_reply;
 
 int devmem_nic_open(struct devmem_nic **nic);
+/* Another end of @fd: of a channel that devmem_nic_share() made. */
+int devmem_nic_join(struct devmem_nic **nic, int fd);
+int devmem_nic_share(struct devmem_nic *nic, int *fd);
 /* Waits until all is undone. */
 void devmem_nic_close(struct devmem_nic *nic);
 /* Set @req->dev; -EINVAL: NULL; -ENODEV: not a name of a device. */

@@ -82,8 +82,10 @@ struct devmem_rx;
  * @chunk_size: of the buffer's parts, a power of two, 0: the best one. DEVMEM: as for
  *	devmem_bind_rx(); COPY: 4096 or more; KERNEL: 4096, or what the driver gives its
  *	NIC at a time (rx-page-size), in kernels that know of it
- * @binding_id: DEVMEM: a binding that another process has made of the buffer;
- *	@dev, @queues and @chunk_size do not matter then. 0: make one
+ * @binding_id: DEVMEM, KERNEL: a binding that another process has made of the buffer;
+ *	@dev and @queues do not matter then, for DEVMEM @chunk_size neither. 0: make one
+ * @shared: KERNEL, with @binding_id: what devmem_rx_share() gave that process; the
+ *	receiver makes a copy. Not descriptor 0
  * @reserved: must be 0
  */
 struct devmem_rx_config {
@@ -93,7 +95,8 @@ struct devmem_rx_config {
 	unsigned int nr_queues;
 	uint32_t chunk_size;
 	uint32_t binding_id;
-	uint64_t reserved[4];
+	int64_t shared;
+	uint64_t reserved[3];
 };
 
 /**
@@ -121,6 +124,22 @@ int devmem_rx_open(struct devmem_rx **rx, struct devmem_buf *buf,
 
 /* Ends the binding. Connections that are open go on: as when a binding ends. */
 void devmem_rx_close(struct devmem_rx *rx);
+
+/**
+ * devmem_rx_share() - let another process receive into the buffer
+ * @rx: receiver that has a binding
+ * @fd: set on success: a descriptor that the other process needs for devmem_rx_config,
+ *	besides the dma-buf, the binding's id and the chunk size; to be sent to it
+ *	(SCM_RIGHTS), and closed. -1: nothing more is needed (DEVMEM)
+ * @flags: 0
+ *
+ * One for each process. What it can do with it is to have connections of its own, whose
+ * sockets it has, come through the receiver's queues; no privilege is needed for that. Who
+ * shares a buffer can read and change all of it.
+ *
+ * Return: 0; -EOPNOTSUPP: there is no binding (COPY); -EUSERS: 1023 have got one; -errno.
+ */
+int devmem_rx_share(struct devmem_rx *rx, int *fd, unsigned int flags);
 
 /* The path that was chosen, never AUTO. */
 enum devmem_via devmem_rx_via(const struct devmem_rx *rx);

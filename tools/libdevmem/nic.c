@@ -74,29 +74,74 @@ static int nic_spawn(int sock)
 	return 0;
 }
 
-int devmem_nic_open(struct devmem_nic **nic)
+/* Takes over @sock. */
+static int nic_wrap(struct devmem_nic **nic, int sock)
 {
-	struct devmem_nic *n;
-	int pair[2], ret, err;
+	struct devmem_nic *n = calloc(1, sizeof(*n));
 
-	n = calloc(1, sizeof(*n));
-	if (!n)
+	if (!n) {
+		close(sock);
 		return devmem_fail(ENOMEM, "out of memory");
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
-		err = errno;
-		free(n);
-		return devmem_fail(err, "socketpair: %s", strerror(err));
 	}
-	ret = nic_spawn(pair[1]);
-	close(pair[1]);
-	if (ret) {
-		close(pair[0]);
-		free(n);
-		return ret;
-	}
-	n->sock = pair[0];
+	n->sock = sock;
 	*nic = n;
 	return 0;
+}
+
+static int nic_pair(int pair[2])
+{
+	int err;
+
+	if (!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+		return 0;
+	err = errno;
+	return devmem_fail(err, "socketpair: %s", strerror(err));
+}
+
+int devmem_nic_open(struct devmem_nic **nic)
+{
+	int pair[2];
+	int ret = nic_pair(pair);
+
+	if (ret)
+		return ret;
+	ret = nic_spawn(pair[1]);
+	close(pair[1]);
+	if (!ret)
+		return nic_wrap(nic, pair[0]);
+	close(pair[0]);
+	return ret;
+}
+
+int devmem_nic_join(struct devmem_nic **nic, int fd)
+{
+	int type = 0, own, err;
+	socklen_t len = sizeof(type);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) || type != SOCK_SEQPACKET)
+		return devmem_fail(EINVAL, "shared %d: not what devmem_rx_share() gives", fd);
+	own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	err = errno;
+	return own < 0 ? devmem_fail(err, "shared %d: %s", fd, strerror(err)) :
+			 nic_wrap(nic, own);
+}
+
+int devmem_nic_share(struct devmem_nic *nic, int *fd)
+{
+	struct devmem_nic_request req = { .what = DEVMEM_NIC_SHARE };
+	struct devmem_nic_reply reply;
+	int pair[2];
+	int ret = nic_pair(pair);
+
+	if (ret)
+		return ret;
+	ret = devmem_nic_ask(nic, &req, pair[1], &reply);
+	close(pair[1]);
+	if (ret)
+		close(pair[0]);
+	else
+		*fd = pair[0];
+	return ret;
 }
 
 static int nic_send(const struct devmem_nic *nic, const struct devmem_nic_request *req, int fd)

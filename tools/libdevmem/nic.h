@@ -24,8 +24,11 @@
  * enum devmem_nic_what - what is asked for
  * @DEVMEM_NIC_CHECK: is anything missing on @dev? Changes nothing
  * @DEVMEM_NIC_BIND: set @dev up, and bind the dma-buf that comes as SCM_RIGHTS. Once
- * @DEVMEM_NIC_RULE_ADD: the connection @flow comes through one of the bound queues
+ * @DEVMEM_NIC_RULE_ADD: the connection whose socket comes as SCM_RIGHTS comes through one
+ *	of the bound queues, until it ends, or
  * @DEVMEM_NIC_RULE_DEL: it does not any more: @rule, from the reply to RULE_ADD
+ * @DEVMEM_NIC_SHARE: whoever has the other end of the pair of sockets of which one comes as
+ *	SCM_RIGHTS may ask for RULE_ADD and RULE_DEL, too; its rules end with it
  * @DEVMEM_NIC_CLEANUP: undo on @dev what programs like this have left that were killed
  */
 enum devmem_nic_what {
@@ -33,16 +36,8 @@ enum devmem_nic_what {
 	DEVMEM_NIC_BIND,
 	DEVMEM_NIC_RULE_ADD,
 	DEVMEM_NIC_RULE_DEL,
+	DEVMEM_NIC_SHARE,
 	DEVMEM_NIC_CLEANUP,
-};
-
-/* A TCP connection as its packets have it when they arrive; network byte order. */
-struct devmem_nic_flow {
-	uint32_t family;	/* AF_INET, AF_INET6 */
-	uint8_t src[16];	/* AF_INET: the first 4 */
-	uint8_t dst[16];
-	uint16_t src_port;
-	uint16_t dst_port;
 };
 
 struct devmem_nic_request {
@@ -53,7 +48,6 @@ struct devmem_nic_request {
 	uint32_t pages;		/* of the buffer */
 	uint32_t nr_queues;	/* 0: the last queue there is */
 	uint32_t queues[DEVMEM_BIND_QUEUES];
-	struct devmem_nic_flow flow;
 	uint32_t rule;
 };
 
@@ -61,7 +55,7 @@ struct devmem_nic_reply {
 	uint32_t version;
 	int32_t ret;		/* 0 or -errno, with @text */
 	uint32_t id;		/* BIND: of the binding */
-	uint32_t rule;		/* RULE_ADD: its location */
+	uint32_t rule;		/* RULE_ADD: its number */
 	char text[512];
 };
 

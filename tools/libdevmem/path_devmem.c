@@ -40,6 +40,14 @@ static int devmem_open(struct devmem_rx *rx, const struct devmem_rx_config *conf
 	return ret;
 }
 
+/* The binding's id will do. */
+static int devmem_share(struct devmem_rx *rx, int *fd)
+{
+	(void)rx;
+	*fd = -1;
+	return 0;
+}
+
 /* The kernel looks at the buffer last, and there is none. */
 static int devmem_check(const char *dev)
 {
@@ -87,6 +95,7 @@ const struct devmem_path devmem_path_devmem = {
 	.name = "devmem",
 	.open = devmem_open,
 	.close = devmem_close,
+	.share = devmem_share,
 	.check = devmem_check,
 	.attach = devmem_attach_conn,
 	.detach = devmem_token_path_detach,

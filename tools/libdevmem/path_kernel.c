@@ -5,11 +5,11 @@
  * devmem-nic, which owns the binding. Must not know the other paths.
  */
 #include <errno.h>
-#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "internal.h"
 #include "nic.h"
@@ -39,57 +39,71 @@ static int kernel_chunk(const struct devmem_rx *rx, const struct devmem_rx_confi
 			   KERNEL_PAGE);
 }
 
-static int kernel_ask_bind(struct devmem_rx *rx, struct devmem_nic_request *req)
+static int kernel_bind(struct devmem_rx *rx, const struct devmem_rx_config *config)
 {
+	struct devmem_nic_request req = { .what = DEVMEM_NIC_BIND };
+	struct devmem_nic *nic = rx->kernel->nic;
 	struct devmem_nic_reply reply;
-	struct devmem_nic *nic;
+	uint32_t size = rx->res.chunk_size;
 	int ret;
 
-	rx->kernel = calloc(1, sizeof(*rx->kernel));
-	if (!rx->kernel)
-		return devmem_fail(ENOMEM, "out of memory");
-	ret = devmem_nic_open(&nic);
-	if (!ret) {
-		ret = devmem_nic_ask(nic, req, devmem_buf_fd(rx->buf), &reply);
-		if (!ret) {
-			rx->kernel->nic = nic;
-			rx->res.id = reply.id;
-			return 0;
-		}
-		devmem_nic_close(nic);
+	if (config->nr_queues > DEVMEM_BIND_QUEUES)
+		return devmem_fail(EINVAL, "%u rx queues: more than %u", config->nr_queues,
+				   DEVMEM_BIND_QUEUES);
+	ret = devmem_nic_dev(&req, config->dev);
+	if (ret)
+		return ret;
+	/* kernels that know nothing else are not asked for it */
+	req.page_size = size == KERNEL_PAGE ? 0 : size;
+	req.pages = rx->res.chunks;
+	req.nr_queues = config->nr_queues;
+	if (config->nr_queues)
+		memcpy(req.queues, config->queues, config->nr_queues * sizeof(req.queues[0]));
+	ret = devmem_nic_ask(nic, &req, devmem_buf_fd(rx->buf), &reply);
+	if (!ret)
+		rx->res.id = reply.id;
+	return ret;
+}
+
+/* Somebody else's binding, or one of our own. */
+static int kernel_begin(struct devmem_rx *rx, const struct devmem_rx_config *config)
+{
+	struct devmem_kernel *kernel = rx->kernel;
+	int ret;
+
+	if (config->binding_id) {
+		rx->res.id = config->binding_id;
+		return devmem_nic_join(&kernel->nic, (int)config->shared);
 	}
-	free(rx->kernel);
-	rx->kernel = NULL;
+	ret = devmem_nic_open(&kernel->nic);
+	if (ret)
+		return ret;
+	ret = kernel_bind(rx, config);
+	if (ret)
+		devmem_nic_close(kernel->nic);
 	return ret;
 }
 
 static int kernel_open(struct devmem_rx *rx, const struct devmem_rx_config *config)
 {
-	struct devmem_nic_request req = { .what = DEVMEM_NIC_BIND };
-	uint32_t size;
 	int ret;
 
-	if (config->binding_id)
-		return devmem_fail(EINVAL, "a binding of another process: not on the path 'kernel'");
+	if (!config->binding_id != !config->shared || config->shared < 0 ||
+	    config->shared > INT_MAX)
+		return devmem_fail(EINVAL, "binding %u of another process, shared %" PRId64 ": takes both",
+				   config->binding_id, config->shared);
 	if (devmem_buf_is_host(rx->buf))
 		return devmem_fail(EINVAL, "memory of kind host is no dma-buf");
-	if (config->nr_queues > DEVMEM_BIND_QUEUES)
-		return devmem_fail(EINVAL, "%u rx queues: more than %u", config->nr_queues,
-				   DEVMEM_BIND_QUEUES);
-	ret = devmem_nic_dev(&req, config->dev);
-	if (!ret)
-		ret = kernel_chunk(rx, config, &size);
+	ret = kernel_chunk(rx, config, &rx->res.chunk_size);
 	if (ret)
 		return ret;
-	/* kernels that know nothing else are not asked for it */
-	req.page_size = size == KERNEL_PAGE ? 0 : size;
-	req.pages = (uint32_t)(devmem_buf_size(rx->buf) / size);
-	req.nr_queues = config->nr_queues;
-	if (config->nr_queues)
-		memcpy(req.queues, config->queues, config->nr_queues * sizeof(req.queues[0]));
-	ret = kernel_ask_bind(rx, &req);
-	rx->res.chunk_size = size;
-	rx->res.chunks = req.pages;
+	rx->res.chunks = (uint32_t)(devmem_buf_size(rx->buf) / rx->res.chunk_size);
+	rx->kernel = calloc(1, sizeof(*rx->kernel));
+	if (!rx->kernel)
+		return devmem_fail(ENOMEM, "out of memory");
+	ret = kernel_begin(rx, config);
+	if (ret)
+		free(rx->kernel);
 	return ret;
 }
 
@@ -109,66 +123,14 @@ static void kernel_free(struct devmem_rx *rx)
 	free(rx->kernel);
 }
 
-/* Of the connection, as its packets have them. IPv4 in IPv6 is IPv4 there. */
-static int kernel_address(const struct sockaddr_storage *ss, uint32_t *family,
-			  uint8_t addr[16], uint16_t *port)
-{
-	const struct sockaddr_in6 *sin6 = (const void *)ss;
-	const struct sockaddr_in *sin = (const void *)ss;
-
-	*family = ss->ss_family;
-	switch (ss->ss_family) {
-	case AF_INET:
-		memcpy(addr, &sin->sin_addr, sizeof(sin->sin_addr));
-		*port = sin->sin_port;
-		return 0;
-	case AF_INET6:
-		*port = sin6->sin6_port;
-		if (!IN6_IS_ADDR_V4MAPPED(&sin6->sin6_addr)) {
-			memcpy(addr, &sin6->sin6_addr, sizeof(sin6->sin6_addr));
-			return 0;
-		}
-		*family = AF_INET;
-		memcpy(addr, &sin6->sin6_addr.s6_addr[12], sizeof(sin->sin_addr));
-		return 0;
-	default:
-		return devmem_fail(EOPNOTSUPP, "not a TCP socket of IPv4 or IPv6");
-	}
-}
-
-static int kernel_flow(int sock, struct devmem_nic_flow *flow)
-{
-	struct sockaddr_storage local = { 0 }, peer = { 0 };
-	socklen_t len = sizeof(local);
-	int ret, err;
-
-	memset(flow, 0, sizeof(*flow));
-	if (getsockname(sock, (struct sockaddr *)&local, &len)) {
-		err = errno;
-		return devmem_fail(err, "getsockname: %s", strerror(err));
-	}
-	len = sizeof(peer);
-	if (getpeername(sock, (struct sockaddr *)&peer, &len)) {
-		err = errno;
-		return devmem_fail(err, "the connection is not established any more: %s",
-				   strerror(err));
-	}
-	ret = kernel_address(&peer, &flow->family, flow->src, &flow->src_port);
-	if (!ret)
-		ret = kernel_address(&local, &flow->family, flow->dst, &flow->dst_port);
-	if (!ret && !memcmp(flow->src, flow->dst, sizeof(flow->src)))
-		ret = devmem_fail(ENETUNREACH, "the connection comes from this host, not through the device");
-	return ret;
-}
-
 /* Return: as devmem_nic_ask(); -ESHUTDOWN: the receiver is closed. */
-static int kernel_ask(struct devmem_rx *rx, struct devmem_nic_request *req,
+static int kernel_ask(struct devmem_rx *rx, struct devmem_nic_request *req, int fd,
 		      struct devmem_nic_reply *reply)
 {
 	int ret;
 
 	pthread_mutex_lock(&rx->lock);
-	ret = rx->kernel->nic ? devmem_nic_ask(rx->kernel->nic, req, -1, reply) :
+	ret = rx->kernel->nic ? devmem_nic_ask(rx->kernel->nic, req, fd, reply) :
 	      devmem_fail(ESHUTDOWN, "the receiver is closed");
 	pthread_mutex_unlock(&rx->lock);
 	return ret;
@@ -200,6 +162,17 @@ static void kernel_limit(const struct devmem_rx *rx, int sock)
 		setsockopt(sock, SOL_SOCKET, SO_RCVBUF, &half, sizeof(half));
 }
 
+static int kernel_share(struct devmem_rx *rx, int *fd)
+{
+	int ret;
+
+	pthread_mutex_lock(&rx->lock);
+	ret = rx->kernel->nic ? devmem_nic_share(rx->kernel->nic, fd) :
+				devmem_fail(ESHUTDOWN, "the receiver is closed");
+	pthread_mutex_unlock(&rx->lock);
+	return ret;
+}
+
 static int kernel_attach(struct devmem_conn *conn, unsigned int flags)
 {
 	struct devmem_nic_request req = { .what = DEVMEM_NIC_RULE_ADD };
@@ -213,9 +186,7 @@ static int kernel_attach(struct devmem_conn *conn, unsigned int flags)
 	if (flags & ~DEVMEM_ATTACH_REPORT_LOST)
 		return devmem_fail(EINVAL, "flags 0x%x: only DEVMEM_ATTACH_REPORT_LOST is defined",
 				   flags);
-	ret = kernel_flow(conn->sock, &req.flow);
-	if (!ret)
-		ret = kernel_ask(conn->rx, &req, &reply);
+	ret = kernel_ask(conn->rx, &req, conn->sock, &reply);
 	if (ret)
 		return ret;
 	kernel_limit(conn->rx, conn->sock);
@@ -231,7 +202,7 @@ static void kernel_end(struct devmem_conn *conn)
 	struct devmem_nic_reply reply;
 
 	if (conn->rule != KERNEL_NO_RULE)
-		kernel_ask(conn->rx, &req, &reply);
+		kernel_ask(conn->rx, &req, -1, &reply);
 	conn->rule = KERNEL_NO_RULE;
 }
 
@@ -270,6 +241,7 @@ const struct devmem_path devmem_path_kernel = {
 	.open = kernel_open,
 	.close = kernel_close,
 	.free = kernel_free,
+	.share = kernel_share,
 	.check = devmem_nic_check,
 	.attach = kernel_attach,
 	.end = kernel_end,

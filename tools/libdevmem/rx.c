@@ -161,6 +161,16 @@ void devmem_rx_close(struct devmem_rx *rx)
 	devmem_rx_put(rx);
 }
 
+int devmem_rx_share(struct devmem_rx *rx, int *fd, unsigned int flags)
+{
+	if (flags)
+		return devmem_fail(EINVAL, "flags 0x%x: none is defined", flags);
+	if (rx->path->share)
+		return rx->path->share(rx, fd);
+	return devmem_fail(EOPNOTSUPP, "a receiver on the path '%s' has nothing to share",
+			   rx->path->name);
+}
+
 enum devmem_via devmem_rx_via(const struct devmem_rx *rx)
 {
 	return rx->via;

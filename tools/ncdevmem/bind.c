@@ -18,7 +18,9 @@ static const char nd_bind_help[] =
 "until a signal arrives.\n"
 "\n"
 "  --dev IFNAME       device\n"
-"  --queues LIST      its rx queues, as 0,2,4-7 (default 0)\n"
+"  --via PATH         devmem (default), or kernel: by the kernel's own means; DEV is\n"
+"                     set up for that meanwhile\n"
+"  --queues LIST      its rx queues, as 0,2,4-7 (default 0; for kernel the last)\n"
 "  --buffer KIND      heap, udmabuf (4 KiB pages), hugetlb or gpu\n"
 "                     (default heap)\n"
 "  --size SIZE        of the buffer (default 64M)\n"
@@ -54,6 +56,7 @@ static const struct option nd_bind_long[] = {
 	{ "buffer",	required_argument, NULL, ND_OPT_BUFFER },
 	{ "size",	required_argument, NULL, ND_OPT_SIZE },
 	{ "chunk",	required_argument, NULL, ND_OPT_CHUNK },
+	{ "via",	required_argument, NULL, ND_OPT_VIA },
 	{ "socket",	required_argument, NULL, ND_OPT_SOCKET },
 	{ "group",	required_argument, NULL, ND_OPT_GROUP },
 	{ "mode",	required_argument, NULL, ND_OPT_MODE },
@@ -135,6 +138,9 @@ static int nd_bind_parse(struct nd_bind_opts *o, int argc, char **argv)
 				argv[optind]);
 	if (!o->bind.dev)
 		return nd_usage("--dev IFNAME is needed");
+	if (o->bind.via != DEVMEM_VIA_DEVMEM && o->bind.via != DEVMEM_VIA_KERNEL)
+		return nd_usage("--via %s: there is no binding to hold on this path",
+				devmem_via_name(o->bind.via));
 	if (!o->socket && (o->mode_given || o->group != ND_NO_GROUP))
 		return nd_usage("--group and --mode need --socket");
 	if (!o->mode_given)
@@ -188,11 +194,12 @@ static bool nd_bind_event(const struct nd_binding *b,
 /* Until a signal, or until the binding is no more. */
 static int nd_bind_serve(const struct nd_binding *b, int sock, int sigfd)
 {
+	struct devmem_nl *nl = devmem_rx_nl(b->rx);
 	struct nd_acceptor acceptor = { .sock = sock };	/* may be -1 */
 	struct devmem_event ev;
 	struct pollfd pfd[] = {
 		{ .fd = sigfd, .events = POLLIN },
-		{ .fd = devmem_nl_event_fd(devmem_rx_nl(b->rx)), .events = POLLIN },
+		{ .fd = nl ? devmem_nl_event_fd(nl) : -1, .events = POLLIN },
 		{ .fd = -1, .events = POLLIN },
 	};
 	int ret;
@@ -206,7 +213,7 @@ static int nd_bind_serve(const struct nd_binding *b, int sock, int sigfd)
 		if (pfd[0].revents && nd_signalled(sigfd))
 			return ND_OK;
 		if (pfd[1].revents) {
-			ret = devmem_nl_event(devmem_rx_nl(b->rx), &ev, 0, 0);
+			ret = devmem_nl_event(nl, &ev, 0, 0);
 			if (!ret && nd_bind_event(b, &ev))
 				return ND_FAIL;
 			if (ret && ret != -ETIMEDOUT && ret != -EINTR) {
@@ -243,7 +250,7 @@ int nd_bind(int argc, char **argv)
 	ret = nd_signals(&sigfd);
 	if (ret)
 		goto out;
-	if (devmem_nl_subscribe(devmem_rx_nl(b.rx), 0)) {
+	if (devmem_rx_nl(b.rx) && devmem_nl_subscribe(devmem_rx_nl(b.rx), 0)) {
 		nd_err("%s", devmem_error());
 		ret = ND_FAIL;
 		goto out;

@@ -12,7 +12,9 @@
 
 #include "ncdevmem.h"
 
-/* What "ncdevmem bind" says to whoever connects, with the dma-buf's fd. */
+/* What "ncdevmem bind" says to whoever connects, with the dma-buf's fd and, if the path
+ * has one, that of devmem_rx_share().
+ */
 struct nd_hand_out {
 	uint32_t magic;
 	uint32_t version;
@@ -20,10 +22,12 @@ struct nd_hand_out {
 	uint32_t ifindex;
 	uint32_t chunk_size;
 	uint32_t chunks;
+	uint32_t via;
 };
 
 #define ND_HAND_OUT_MAGIC	0x6e64766d	/* "ndvm" */
-#define ND_HAND_OUT_VERSION	1
+#define ND_HAND_OUT_VERSION	2
+#define ND_HAND_OUT_FDS		2
 
 #define ND_MIN_SIZE		4096
 #define ND_MAX_SIZE		(1ULL << 40)
@@ -179,6 +183,31 @@ int nd_binding_make(struct nd_binding *b, const struct nd_binding_opts *opts)
 	return ND_OK;
 }
 
+static int nd_hand_out_send(int conn, const struct nd_hand_out *say, const int *fds,
+			    unsigned int nr)
+{
+	union {
+		char buf[CMSG_SPACE(ND_HAND_OUT_FDS * sizeof(int))];
+		struct cmsghdr align;
+	} control = { .buf = "" };
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)say, .iov_len = sizeof(*say) };
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.buf,
+		.msg_controllen = CMSG_SPACE(nr * sizeof(int)),
+	};
+	struct cmsghdr *cmsg;
+
+	cmsg = CMSG_FIRSTHDR(&msg);
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_RIGHTS;
+	cmsg->cmsg_len = CMSG_LEN(nr * sizeof(int));
+	memcpy(CMSG_DATA(cmsg), fds, nr * sizeof(int));
+	/* A new connection has room for one message: no need to wait. */
+	return sendmsg(conn, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
 int nd_binding_hand_out(const struct nd_binding *b, int conn)
 {
 	struct nd_hand_out say = {
@@ -188,35 +217,25 @@ int nd_binding_hand_out(const struct nd_binding *b, int conn)
 		.ifindex = b->ifindex,
 		.chunk_size = b->chunk_size,
 		.chunks = b->chunks,
+		.via = devmem_rx_via(b->rx),
 	};
-	union {
-		char buf[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = { .buf = "" };
-	struct iovec iov = { .iov_base = &say, .iov_len = sizeof(say) };
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.buf,
-		.msg_controllen = sizeof(control.buf),
-	};
-	int fd = devmem_buf_fd(b->buf);
-	struct cmsghdr *cmsg;
+	int fds[ND_HAND_OUT_FDS] = { devmem_buf_fd(b->buf), -1 };
+	int ret;
 
-	cmsg = CMSG_FIRSTHDR(&msg);
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(fd));
-	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-	/* A new connection has room for one message: no need to wait. */
-	return sendmsg(conn, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+	ret = devmem_rx_share(b->rx, &fds[1], 0);
+	if (ret)
+		return ret;
+	ret = nd_hand_out_send(conn, &say, fds, fds[1] < 0 ? 1 : 2);
+	if (fds[1] >= 0)
+		close(fds[1]);
+	return ret;
 }
 
-/* Return: the number of bytes in @say, with @fd (-1: none), or -errno. */
-static int nd_take(int conn, struct nd_hand_out *say, int *fd)
+/* Return: the number of bytes in @say, with @fds (-1: none), or -errno. */
+static int nd_take(int conn, struct nd_hand_out *say, int fds[ND_HAND_OUT_FDS])
 {
 	union {
-		char buf[CMSG_SPACE(sizeof(int))];
+		char buf[CMSG_SPACE(ND_HAND_OUT_FDS * sizeof(int))];
 		struct cmsghdr align;
 	} control;
 	struct iovec iov = { .iov_base = say, .iov_len = sizeof(*say) };
@@ -229,7 +248,6 @@ static int nd_take(int conn, struct nd_hand_out *say, int *fd)
 	struct cmsghdr *cmsg;
 	ssize_t n;
 
-	*fd = -1;
 	do {
 		n = recvmsg(conn, &msg, MSG_CMSG_CLOEXEC);
 	} while (n < 0 && errno == EINTR);
@@ -239,16 +257,33 @@ static int nd_take(int conn, struct nd_hand_out *say, int *fd)
 	cmsg = CMSG_FIRSTHDR(&msg);
 	if (cmsg && cmsg->cmsg_level == SOL_SOCKET &&
 	    cmsg->cmsg_type == SCM_RIGHTS &&
-	    cmsg->cmsg_len == CMSG_LEN(sizeof(*fd)))
-		memcpy(fd, CMSG_DATA(cmsg), sizeof(*fd));
+	    cmsg->cmsg_len <= CMSG_LEN(ND_HAND_OUT_FDS * sizeof(int)))
+		memcpy(fds, CMSG_DATA(cmsg), cmsg->cmsg_len - CMSG_LEN(0));
 	return (int)n;
+}
+
+static int nd_binding_use(struct nd_binding *b, const struct nd_hand_out *say, const int *fds)
+{
+	struct devmem_rx_config config = {
+		.via = (enum devmem_via)say->via,
+		.binding_id = say->id,
+		.shared = fds[1] < 0 ? 0 : fds[1],
+		.chunk_size = say->chunk_size,
+	};
+	int ret;
+
+	b->ifindex = say->ifindex;
+	b->chunk_size = say->chunk_size;
+	b->chunks = say->chunks;
+	ret = devmem_buf_import(&b->buf, fds[0], 0);
+	return ret ? ret : nd_binding_open(b, &config);
 }
 
 int nd_binding_fetch(struct nd_binding *b, const char *path)
 {
-	struct devmem_rx_config config = { .via = DEVMEM_VIA_DEVMEM };
 	struct nd_hand_out say = { .magic = 0 };
-	int conn, fd = -1, ret;
+	int fds[ND_HAND_OUT_FDS] = { -1, -1 };
+	int conn, ret;
 
 	memset(b, 0, sizeof(*b));
 	conn = nd_unix_connect(path, 0);
@@ -259,34 +294,21 @@ int nd_binding_fetch(struct nd_binding *b, const char *path)
 		return ND_FAIL;
 	}
 
-	ret = nd_take(conn, &say, &fd);
-	if (ret < 0) {
+	ret = nd_take(conn, &say, fds);
+	if (ret < 0)
 		nd_err("--binding %s: %s", path, strerror(-ret));
-		ret = ND_FAIL;
-		goto out;
-	}
-	if (ret != sizeof(say) || say.magic != ND_HAND_OUT_MAGIC ||
-	    say.version != ND_HAND_OUT_VERSION || fd < 0) {
+	else if (ret != sizeof(say) || say.magic != ND_HAND_OUT_MAGIC ||
+		 say.version != ND_HAND_OUT_VERSION || fds[0] < 0)
 		nd_err("--binding %s: the other side is not an 'ncdevmem bind' of this version",
 		       path);
-		ret = ND_FAIL;
-		goto out;
-	}
-
-	config.binding_id = say.id;
-	b->ifindex = say.ifindex;
-	b->chunk_size = say.chunk_size;
-	b->chunks = say.chunks;
-	ret = ND_OK;
-	if (devmem_buf_import(&b->buf, fd, 0) || nd_binding_open(b, &config)) {
+	else if (nd_binding_use(b, &say, fds))
 		nd_err("--binding %s: %s", path, devmem_error());
-		ret = ND_FAIL;
-	}
-out:
-	if (fd >= 0)
-		close(fd);
+	if (fds[0] >= 0)
+		close(fds[0]);
+	if (fds[1] >= 0)
+		close(fds[1]);
 	close(conn);
-	return ret;
+	return b->rx ? ND_OK : ND_FAIL;
 }
 
 /* As in "listening on ADDR, ...". */
