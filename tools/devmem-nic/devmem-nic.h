@@ -89,7 +89,6 @@ void dn_serve(struct dn_nic *nic, int owner);
 
 /* flow.c */
 int dn_flow_get(const struct dn_nic *nic, int sock, struct dn_flow *flow);
-bool dn_flow_lives(int sock);
 
 /* nic.c: what is done in which order */
 int dn_nic_check(struct dn_nic *nic, const struct devmem_nic_request *req);

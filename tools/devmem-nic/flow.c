@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Owns what can be said of a connection by its socket: how its packets look when they
- * arrive, and whether they still do. Who has the socket has the right to what comes on it.
- * Must not know of rules.
+ * Owns how the packets of a connection look when they arrive, by its socket. Who has the
+ * socket has the right to what comes on it. Must not know of rules.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -33,8 +32,8 @@ static uint64_t dn_netns(int sock)
 	return getsockopt(sock, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &len) ? 0 : cookie;
 }
 
-/* May more come? After that the same addresses may become somebody else's. */
-bool dn_flow_lives(int sock)
+/* May more come? */
+static bool dn_flow_lives(int sock)
 {
 	struct tcp_info info = { .tcpi_state = TCP_CLOSE };
 	socklen_t len = sizeof(info);

@@ -209,8 +209,9 @@ static void dn_close_channel(struct dn_server *s, uint32_t channel)
 /* Return: false at the end of the owner, or of his channel. A child of his may still have
  * that.
  */
-static bool dn_event(struct dn_server *s, uint64_t about)
+static bool dn_event(struct dn_server *s, const struct epoll_event *event)
 {
+	uint64_t about = event->data.u64;
 	uint32_t nr = (uint32_t)about;
 
 	switch (about - nr) {
@@ -221,7 +222,8 @@ static bool dn_event(struct dn_server *s, uint64_t about)
 			dn_close_channel(s, nr);
 		return nr;
 	case DN_ABOUT_RULE:
-		if (s->rules[nr].sock >= 0 && !dn_flow_lives(s->rules[nr].sock))
+		/* both directions are over: the same addresses may become somebody else's */
+		if (s->rules[nr].sock >= 0 && event->events & EPOLLHUP)
 			dn_forget_rule(s, nr);
 		return true;
 	default:
@@ -250,7 +252,7 @@ void dn_serve(struct dn_nic *nic, int owner)
 	for (;;) {
 		nr = epoll_wait(s->epoll, events, DN_EVENTS, -1);
 		for (i = 0; i < nr; i++)
-			if (!dn_event(s, events[i].data.u64))
+			if (!dn_event(s, &events[i]))
 				goto out;
 	}
 out:
