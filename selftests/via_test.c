@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "common_tool.h"
 #include "common_undo.h"
@@ -85,6 +84,12 @@ static void handed_out(const char *via)
 	tool_start(&holder, &on_receiver, "bind --json --via %s --dev nsd0 --socket sock --mode 0666",
 		   via);
 	check(within(10000, tool_printed(&holder, "\"chunks\"")));
+	tool_start(&listener, &nobody, "show --json --dev nsd0");
+	check(within(5000, !tool_runs(&listener)));
+	check_eq(tool_printed(&listener, "\"queue\": 3, \"via\": \"kernel\""),
+		 !strcmp(via, "kernel"));
+	check_eq(tool_printed(&listener, "\"queues\": [0]"), !strcmp(via, "devmem"));
+	check_eq(tool_end(&listener), 0);
 	tool_start(&listener, &nobody,
 		   "listen --json --binding sock --verify pattern --expect " STREAM
 		   " --connections 2 %u", PORT);

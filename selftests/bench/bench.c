@@ -26,7 +26,7 @@ static struct params params = {
 
 static const struct contender * const contenders[] = {
 	&host_recv, &host_copy, &host_zerocopy, &placed_kernel, &placed_devmem,
-	&receiver_devmem, &receiver_copy, &ring_devmem, &zcrx_dmabuf, &zcrx_user,
+	&receiver_devmem, &receiver_kernel, &receiver_copy, &ring_devmem, &zcrx_dmabuf, &zcrx_user,
 };
 
 static struct conn conns[FLOWS_MAX];
@@ -188,7 +188,7 @@ static void measure(void)
 		printf("@ {\"number\": %u, \"missing\": \"%s\"}\n", params.number, missing);
 		return;
 	}
-	network_setup(&params);
+	network_setup(&params, who->spare);
 	if (params.what == WHAT_STREAM || params.what == WHAT_TOKENS)
 		measure_stream(&params, who);
 	else

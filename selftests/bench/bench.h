@@ -112,6 +112,7 @@ struct figures {
  * @receive: take what is there of flow @i, at most CALL_MAX bytes; waits, if
  *	there is one flow only
  * @waits: @receive takes what is there of any flow, and waits for it
+ * @spare: it takes a second queue of the receiver, for the traffic of others
  */
 struct contender {
 	const char *name;
@@ -120,6 +121,7 @@ struct contender {
 	void (*attach)(const struct params *p, unsigned int i, int sock);
 	void (*receive)(const struct params *p, unsigned int i, int sock, struct figures *f);
 	bool waits;
+	bool spare;
 };
 
 /* stretch.c */
@@ -130,7 +132,7 @@ void stretch_finish(unsigned int number);
 void announce(void);
 
 /* network.c */
-void network_setup(const struct params *p);
+void network_setup(const struct params *p, bool spare);
 void network_pin(void);
 void pin(int pid, int cpu);
 uint64_t network_packets(void);
@@ -159,7 +161,7 @@ bool arrived(ssize_t n, struct figures *f);
 uint64_t placed_give_all(const struct params *p, int sock);
 
 /* receiver.c */
-extern const struct contender receiver_devmem, receiver_copy;
+extern const struct contender receiver_devmem, receiver_kernel, receiver_copy;
 
 /* ring.c */
 extern const struct contender ring_devmem;

@@ -79,13 +79,16 @@ static void pin_threads(enum side side, int cpu, int beside)
 	check_cmp(found, >, 0);
 }
 
+/* Which CPUs there are for a second queue. */
+static int cpu_beside = CPU_RECEIVER, cpu_beside_sender = CPU_SENDER;
+
 /* After all settings: some of them make the polls anew. */
 void network_pin(void)
 {
 	check_eq(env_sysfs_write(RECEIVER, "threaded", "1"), 0);
 	check_eq(env_sysfs_write(SENDER, "threaded", "1"), 0);
-	pin_threads(RECEIVER, CPU_RECEIVER, CPU_BESIDE);
-	pin_threads(SENDER, CPU_SENDER, CPU_BESIDE_SENDER);
+	pin_threads(RECEIVER, CPU_RECEIVER, cpu_beside);
+	pin_threads(SENDER, CPU_SENDER, cpu_beside_sender);
 }
 
 static void set_mtu(unsigned int mtu)
@@ -173,6 +176,8 @@ static void set_beside(void)
 {
 	unsigned int i;
 
+	cpu_beside = CPU_BESIDE;
+	cpu_beside_sender = CPU_BESIDE_SENDER;
 	set_xps(RECEIVER, 0, CPU_RECEIVER);
 	set_xps(RECEIVER, 1, CPU_BESIDE);
 	set_xps(SENDER, 0, CPU_SENDER);
@@ -184,9 +189,11 @@ static void set_beside(void)
 	env_enter(RECEIVER);
 }
 
-void network_setup(const struct params *p)
+void network_setup(const struct params *p, bool spare)
 {
-	env_setup(p->beside ? 2 : 1);
+	env_setup(p->beside || spare ? 2 : 1);
+	if (!p->beside && spare)
+		must_cmd("ip netns exec %s ethtool -L nsd1 combined 1", NS_NAME(SENDER));
 	set_segment(p);
 	set_page(p->page);
 	set_sender(p);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Receiving through the library's receivers: pieces on the path of net/devmem, and
- * exact reads on the path that copies. What these cost beyond the bare calls, which
- * placed.c and host.c have. Owns the receiver and its connections.
+ * Receiving through the library's receivers: pieces on the paths of net/devmem and of the
+ * kernel's own devmem TCP, and exact reads on the path that copies. What these cost beyond
+ * the bare calls, which placed.c and host.c have. Owns the receiver and its connections.
  */
 #include <string.h>
 
@@ -33,6 +33,11 @@ static void open_receiver(const struct params *p, enum devmem_via via)
 static void prepare_pieces(const struct params *p)
 {
 	open_receiver(p, DEVMEM_VIA_DEVMEM);
+}
+
+static void prepare_kernel(const struct params *p)
+{
+	open_receiver(p, DEVMEM_VIA_KERNEL);
 }
 
 /* The memory is touched before it is measured, as host.c's is. */
@@ -95,6 +100,14 @@ const struct contender receiver_devmem = {
 	.prepare	= prepare_pieces,
 	.attach		= attach_conn,
 	.receive	= receive_pieces,
+};
+
+const struct contender receiver_kernel = {
+	.name		= "library kernel",
+	.prepare	= prepare_kernel,
+	.attach		= attach_conn,
+	.receive	= receive_pieces,
+	.spare		= true,
 };
 
 const struct contender receiver_copy = {

@@ -95,6 +95,8 @@ def library():
         stream = {"segment": segment, "mib": mib}
         for who in ("net/devmem", "library", "recv", "recv+copy", "library copy"):
             yield {"who": who, **stream}
+        for case in (KERNEL, {**KERNEL, "who": "library kernel"}):
+            yield {**case, **stream}
 
 
 def setup():
@@ -390,7 +392,8 @@ def goals(cases):
                find(cases, "queues", ours, beside=beside),
                find(cases, "queues", ours, beside="nobody"), 1.05)
     for segment in (65536, 1448):
-        for who, bare in (("library", ours), ("library copy", "recv+copy")):
+        for who, bare in (("library", ours), ("library copy", "recv+copy"),
+                          ("library kernel", "kernel devmem")):
             yield (f"{who}, {size(segment)}, to {bare}",
                    find(cases, "library", who, segment=segment),
                    find(cases, "library", bare, segment=segment), 1.05)

@@ -390,6 +390,35 @@ int devmem_bind_dump(struct devmem_nl *nl, uint32_t ifindex,
 		     int (*cb)(const struct devmem_bind_info *info, void *arg),
 		     void *arg, unsigned int flags);
 
+/**
+ * struct devmem_queue_info - an rx queue that has memory of a provider of the kernel
+ * @ifindex: device
+ * @queue: number
+ * @binding_id: of the kernel's own binding of a dma-buf; 0: none
+ * @io_uring: a ring has it for zero-copy receive
+ * @reserved: 0
+ */
+struct devmem_queue_info {
+	uint32_t ifindex;
+	uint32_t queue;
+	uint32_t binding_id;
+	bool io_uring;
+	uint32_t reserved[4];
+};
+
+/**
+ * devmem_queue_dump() - queues with memory that is not of net/devmem's bindings
+ * @ifindex: only those of this device, or 0
+ * @cb: called for each; a non-zero return value ends the dump and is returned
+ * @arg: for @cb
+ * @flags: 0
+ *
+ * Return: 0, what @cb ended it with, or -errno; -ENOENT: the kernel does not know.
+ */
+int devmem_queue_dump(uint32_t ifindex,
+		      int (*cb)(const struct devmem_queue_info *info, void *arg),
+		      void *arg, unsigned int flags);
+
 struct devmem_event {
 	/* NETDEV_DEVMEM_CMD_BIND_NTF, _UNBIND_NTF or _PRESSURE_NTF */
 	uint8_t cmd;

@@ -14,7 +14,8 @@
 
 static const char nd_show_help[] =
 "Usage: ncdevmem show [options]\n"
-"Show bindings of device memory to network devices.\n"
+"Show bindings of device memory to network devices, and rx queues that have such\n"
+"memory by the kernel's own means.\n"
 "\n"
 "  --dev IFNAME       only those on this device\n"
 "  --id N             only this one, with all its counters\n"
@@ -60,6 +61,7 @@ struct nd_show_opts {
 struct nd_show_state {
 	struct nd_json j;
 	bool header;
+	bool queues;
 };
 
 /* Counters by name, in the order in which they are shown. */
@@ -253,23 +255,77 @@ static int nd_show_element(const struct devmem_bind_info *info, void *arg)
 	return 0;
 }
 
+static const char *nd_show_provider(const struct devmem_queue_info *info)
+{
+	return info->io_uring ? "zcrx" : "kernel";
+}
+
+static int nd_show_queue_row(const struct devmem_queue_info *info, void *arg)
+{
+	const struct devmem_bind_info dev = { .ifindex = info->ifindex };
+	struct nd_show_state *s = arg;
+	char name[IF_NAMESIZE];
+
+	if (!s->queues)
+		printf("%s%-10s %-6s %-8s %s\n", s->header ? "\n" : "", "DEV", "QUEUE", "VIA",
+		       "ID");
+	s->queues = true;
+	printf("%-10s %-6u %-8s ", nd_show_dev(name, &dev), info->queue, nd_show_provider(info));
+	if (info->binding_id)
+		printf("%u\n", info->binding_id);
+	else
+		puts("-");
+	return 0;
+}
+
+static int nd_show_queue_element(const struct devmem_queue_info *info, void *arg)
+{
+	const struct devmem_bind_info dev = { .ifindex = info->ifindex };
+	struct nd_show_state *s = arg;
+	char name[IF_NAMESIZE];
+
+	nd_json_open(&s->j, NULL, '{');
+	nd_json_uint(&s->j, "ifindex", info->ifindex);
+	nd_json_string(&s->j, "dev", nd_show_dev(name, &dev));
+	nd_json_uint(&s->j, "queue", info->queue);
+	nd_json_string(&s->j, "via", nd_show_provider(info));
+	if (info->binding_id)
+		nd_json_uint(&s->j, "id", info->binding_id);
+	else
+		nd_json_null(&s->j, "id");
+	nd_json_close(&s->j, '}');
+	return 0;
+}
+
+/* A machine without net/devmem (@nl is NULL) may have the others, and the other way
+ * round.
+ */
 static int nd_show_all(struct devmem_nl *nl, const struct nd_show_opts *o)
 {
 	struct nd_show_state s = { .j.f = stdout };
-	int ret;
+	int ret = 0, queues;
 
 	if (o->json) {
 		nd_json_open(&s.j, NULL, '{');
 		nd_json_open(&s.j, "bindings", '[');
 	}
-	ret = devmem_bind_dump(nl, o->ifindex,
-			       o->json ? nd_show_element : nd_show_row, &s, 0);
+	if (nl)
+		ret = devmem_bind_dump(nl, o->ifindex,
+				       o->json ? nd_show_element : nd_show_row, &s, 0);
+	if (o->json) {
+		nd_json_close(&s.j, ']');
+		nd_json_open(&s.j, "queues", '[');
+	}
+	queues = ret ? 0 : devmem_queue_dump(o->ifindex, o->json ? nd_show_queue_element :
+							nd_show_queue_row, &s, 0);
 	if (o->json) {
 		nd_json_close(&s.j, ']');
 		nd_json_close(&s.j, '}');
 		putchar('\n');
 	}
-	return ret;
+	if (nl && (queues == -ENOENT || queues == -EOPNOTSUPP))
+		return ret;
+	return ret ? ret : queues;
 }
 
 static int nd_show_one(struct devmem_nl *nl, const struct nd_show_opts *o)
@@ -357,10 +413,18 @@ static int nd_show_watch(struct devmem_nl *nl, const struct nd_show_opts *o)
 	}
 }
 
+static int nd_show_asked(struct devmem_nl *nl, const struct nd_show_opts *o)
+{
+	if (o->wait_given)
+		return devmem_nl_wait(nl, (uint32_t)o->id, (int)o->wait * 1000, 0);
+	return o->watch ? nd_show_watch(nl, o) : nd_show_one(nl, o);
+}
+
 int nd_show(int argc, char **argv)
 {
 	struct nd_show_opts o = { .dev = NULL };
 	struct devmem_nl *nl;
+	bool all;
 	int ret;
 
 	ret = nd_show_parse(&o, argc, argv);
@@ -369,23 +433,19 @@ int nd_show(int argc, char **argv)
 	if (ret)
 		return ret;
 
+	all = !o.wait_given && !o.watch && !o.id;
 	ret = devmem_nl_open(&nl, 0);
-	if (!ret) {
-		if (o.wait_given)
-			ret = devmem_nl_wait(nl, (uint32_t)o.id,
-					     (int)o.wait * 1000, 0);
-		else if (o.watch)
-			ret = nd_show_watch(nl, &o);
-		else if (o.id)
-			ret = nd_show_one(nl, &o);
-		else
-			ret = nd_show_all(nl, &o);
-		if (ret)
-			nd_err("%s", devmem_error());
-		devmem_nl_close(nl);
-	} else {
+	if (ret) {
 		nd_err("%s", devmem_error());
+		nl = NULL;
 	}
+	if (all)
+		ret = nd_show_all(nl, &o);
+	else if (!ret)
+		ret = nd_show_asked(nl, &o);
+	if (ret && (nl || all))
+		nd_err("%s", devmem_error());
+	devmem_nl_close(nl);
 	if (fflush(stdout) || ferror(stdout)) {
 		nd_err("stdout: write error");
 		return ND_FAIL;
