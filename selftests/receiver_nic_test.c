@@ -450,6 +450,25 @@ static void needed_by_others(void)
 	check_undone(&before);
 }
 
+/* Another device has its name when all is undone. */
+static void renamed(void)
+{
+	struct devmem_rx *r;
+
+	picture_take(&before);
+	r = open_queue(3);
+	must_cmd("ip link set dev nsd0 down");
+	must_cmd("ip link set dev nsd0 name other");
+	must_cmd("ip link set dev other up");
+	must_cmd("ip link add nsd0 type dummy");
+	devmem_rx_close(r);
+	must_cmd("ip link del dev nsd0");
+	must_cmd("ip link set dev other down");
+	must_cmd("ip link set dev other name nsd0");
+	must_cmd("ip link set dev nsd0 up");
+	check_undone(&before);
+}
+
 static void device_goes(void)
 {
 	struct devmem_rx *r;
@@ -481,6 +500,7 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(all_killed),
 	KTAP_CASE(nic_killed),
 	KTAP_CASE(needed_by_others),
+	KTAP_CASE(renamed),
 	KTAP_CASE(device_goes),
 };
 

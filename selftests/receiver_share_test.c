@@ -3,8 +3,10 @@
  * What a process can do, and cannot, with the channel to devmem-nic that it was given
  * (devmem_rx_share()): it is not trusted. What receivers have of it: via_test.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <nic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/uio.h>
 
@@ -37,23 +39,26 @@ static unsigned int rules(void)
 	return (unsigned int)must(rule_list(locations, RULES_MAX));
 }
 
-static void ask_on(int sock, const void *req, size_t size, int fd)
+/* With @nr times the descriptor. */
+static void ask_on(int sock, const void *req, size_t size, int fd, unsigned int nr)
 {
 	union {
-		char buf[CMSG_SPACE(sizeof(int))];
+		char buf[CMSG_SPACE(8 * sizeof(int))];
 		struct cmsghdr align;
 	} control = { .buf = "" };
 	struct iovec iov = { .iov_base = (void *)(uintptr_t)req, .iov_len = size };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct cmsghdr *cmsg = (void *)control.buf;
+	unsigned int i;
 
-	if (fd >= 0) {
+	if (nr) {
 		msg.msg_control = control.buf;
-		msg.msg_controllen = sizeof(control.buf);
-		*CMSG_FIRSTHDR(&msg) = (struct cmsghdr) {
-			.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
-			.cmsg_len = CMSG_LEN(sizeof(fd)),
-		};
-		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&msg)), &fd, sizeof(fd));
+		msg.msg_controllen = CMSG_SPACE(nr * sizeof(fd));
+		cmsg->cmsg_level = SOL_SOCKET;
+		cmsg->cmsg_type = SCM_RIGHTS;
+		cmsg->cmsg_len = CMSG_LEN(nr * sizeof(fd));
+		for (i = 0; i < nr; i++)
+			memcpy(CMSG_DATA(cmsg) + i * sizeof(fd), &fd, sizeof(fd));
 	}
 	check_eq(sendmsg(sock, &msg, MSG_NOSIGNAL), size);
 }
@@ -67,7 +72,7 @@ static int ask(uint32_t what, int fd, uint32_t *rule)
 	if (what == DEVMEM_NIC_RULE_DEL)
 		req.rule = *rule;
 	memcpy(req.dev, "nsd0", sizeof("nsd0"));
-	ask_on(channel, &req, sizeof(req), fd);
+	ask_on(channel, &req, sizeof(req), fd, fd >= 0);
 	check_eq(recv(channel, &reply, sizeof(reply), 0), sizeof(reply));
 	check_eq(reply.version, DEVMEM_NIC_VERSION);
 	if (what == DEVMEM_NIC_RULE_ADD)
@@ -187,6 +192,93 @@ static void goes_with_it(void)
 	end();
 }
 
+static unsigned int descriptors(pid_t pid)
+{
+	unsigned int nr = 0;
+	char path[64];
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	dir = opendir(path);
+	check(dir);
+	while (readdir(dir))
+		nr++;
+	closedir(dir);
+	return nr;
+}
+
+/* What it sends is not kept. */
+static void descriptors_that_nobody_wants(void)
+{
+	struct devmem_nic_request req = { .version = DEVMEM_NIC_VERSION, .what = 1000 };
+	struct devmem_nic_reply reply;
+	unsigned int before_all, i;
+	pid_t nic;
+
+	share();
+	check_eq(nic_processes(&nic), 1);
+	before_all = descriptors(nic);
+	for (i = 0; i < 200; i++) {
+		ask_on(channel, &req, sizeof(req), STDOUT_FILENO, i % 4);
+		check_eq(recv(channel, &reply, sizeof(reply), 0), sizeof(reply));
+	}
+	check(within(5000, descriptors(nic) == before_all));
+	end();
+}
+
+/* A rule's number may be another connection's by the time that the first one ends, which
+ * is still open elsewhere.
+ */
+static void number_used_again(void)
+{
+	struct conn first;
+	uint32_t rule, again;
+
+	share();
+	connect_pair(&first, AF_INET);
+	connect_pair(&c, AF_INET);
+	check_eq(ask(DEVMEM_NIC_RULE_ADD, first.rx, &rule), 0);
+	check_eq(ask(DEVMEM_NIC_RULE_DEL, -1, &rule), 0);
+	check_eq(ask(DEVMEM_NIC_RULE_ADD, c.rx, &again), 0);
+	check_eq(again, rule);
+	must(shutdown(first.rx, SHUT_RDWR));
+	disconnect_pair(&first);
+	/* whatever that has led to is over when this is answered */
+	check_eq(ask(1000, -1, &again), -EPERM);
+	check_eq(rules(), 1);
+	must(shutdown(c.rx, SHUT_RDWR));
+	disconnect_pair(&c);
+	check(within(2000, !rules()));
+	end();
+}
+
+/* A socket that takes its time to be closed keeps nobody waiting. */
+static void slow_to_close(void)
+{
+	const struct linger linger = { 1, 100000 };
+	static char bytes[100000];
+	struct conn stalled;
+	uint32_t rule;
+
+	share();
+	connect_pair(&c, AF_INET);
+	check_eq(ask(DEVMEM_NIC_RULE_ADD, c.rx, &rule), 0);
+	must(setsockopt(c.rx, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)));
+	while (send(c.rx, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+		;
+	/* not the last descriptor of it: that is devmem-nic's */
+	close(c.rx);
+	check_eq(ask(DEVMEM_NIC_RULE_DEL, -1, &rule), 0);
+	check_eq(ask(1000, -1, &rule), -EPERM);
+	check_eq(rules(), 0);
+	stalled = c;
+	connect_lo(AF_INET);
+	check_eq(ask(DEVMEM_NIC_RULE_ADD, c.rx, &rule), -ENETUNREACH);
+	disconnect_pair(&c);
+	end();
+	close(stalled.tx);
+}
+
 /* Nonsense, and answers that nobody takes: nobody else waits for that. */
 static void nonsense(void)
 {
@@ -197,10 +289,10 @@ static void nonsense(void)
 
 	share();
 	must_ok(devmem_rx_share(rx, &other, 0));
-	ask_on(channel, bytes, sizeof(bytes), -1);
+	ask_on(channel, bytes, sizeof(bytes), -1, 0);
 	check_eq(recv(channel, &reply, sizeof(reply), 0), sizeof(reply));
 	check_eq(reply.ret, -EPROTO);
-	ask_on(channel, bytes, 1, STDOUT_FILENO);
+	ask_on(channel, bytes, 1, STDOUT_FILENO, 1);
 	check_eq(recv(channel, &reply, sizeof(reply), 0), sizeof(reply));
 	check_eq(reply.ret, -EPROTO);
 
@@ -225,6 +317,9 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(no_right),
 	KTAP_CASE(not_his),
 	KTAP_CASE(goes_with_it),
+	KTAP_CASE(descriptors_that_nobody_wants),
+	KTAP_CASE(number_used_again),
+	KTAP_CASE(slow_to_close),
 	KTAP_CASE(nonsense),
 };
 

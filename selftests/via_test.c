@@ -43,7 +43,7 @@ static void verified(struct tool *listener, const char *via)
 static void streams(const char *via)
 {
 	static struct picture before;
-	const char *addrs[] = { ADDR4(RECEIVER), ADDR6(RECEIVER) };
+	static const char * const addrs[] = { ADDR4(RECEIVER), ADDR6(RECEIVER) };
 	struct tool listener;
 	unsigned int i;
 

@@ -3,9 +3,15 @@
  * Owns who asks for what: the owner of the receiver through the first channel, others to
  * whom he has given channels through those; and that a connection's rule goes with the
  * connection, and with the channel that asked for it. Must not know what is done to a NIC.
+ *
+ * Others are not trusted: nothing here waits for what they do with a channel, a socket or
+ * whatever descriptor they send.
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -25,6 +31,7 @@
 struct dn_server {
 	struct dn_nic *nic;
 	int epoll;
+	int closer;			/* pipe to the thread that closes, or -1 */
 	int channels[DN_CHANNELS];	/* the first is the owner's; -1: none */
 	struct {
 		int sock;		/* -1: none; ours, or it might be closed in secret */
@@ -43,8 +50,65 @@ static int dn_watch(const struct dn_server *s, int fd, uint32_t events, uint64_t
 	return devmem_fail(err, "epoll: %s", strerror(err));
 }
 
-/* Return: bytes, 0 if nobody can ask any more. @fd: a descriptor that came along, or -1. */
-static ssize_t dn_receive(int channel, struct devmem_nic_request *req, int *fd)
+/* close() may wait: for SO_LINGER, for a FUSE server, for whatever. */
+static void *dn_closer(void *arg)
+{
+	int from = (int)(intptr_t)arg, fd;
+
+	while (read(from, &fd, sizeof(fd)) == sizeof(fd))
+		close(fd);
+	return NULL;
+}
+
+static int dn_closer_start(struct dn_server *s)
+{
+	pthread_t thread;
+	int ends[2], err;
+
+	if (pipe2(ends, O_CLOEXEC))
+		return -errno;
+	fcntl(ends[1], F_SETFL, O_NONBLOCK);
+	s->closer = ends[1];
+	err = pthread_create(&thread, NULL, dn_closer, (void *)(intptr_t)ends[0]);
+	return -err;
+}
+
+/* What is somebody else's. If thousands wait to be closed, one more stays open. */
+static void dn_close(const struct dn_server *s, int fd)
+{
+	if (fd >= 0 && write(s->closer, &fd, sizeof(fd)) < 0)
+		return;
+}
+
+/* The file may stay open elsewhere: then it would go on being watched. */
+static void dn_unwatch(const struct dn_server *s, int fd)
+{
+	epoll_ctl(s->epoll, EPOLL_CTL_DEL, fd, NULL);
+}
+
+/* The descriptor in @cmsg, or -1. There is room for two: of those that are not asked for
+ * none is kept.
+ */
+static int dn_take(const struct dn_server *s, struct cmsghdr *cmsg)
+{
+	int fds[2] = { -1, -1 };
+
+	if (!cmsg || cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS ||
+	    cmsg->cmsg_len > CMSG_LEN(sizeof(fds)))
+		return -1;
+	memcpy(fds, CMSG_DATA(cmsg), cmsg->cmsg_len - CMSG_LEN(0));
+	if (fds[1] < 0)
+		return fds[0];
+	dn_close(s, fds[0]);
+	dn_close(s, fds[1]);
+	return -1;
+}
+
+/* Return: bytes, 0 if nobody can ask any more, -1: nothing is there. @fd: a descriptor
+ * that came along, or -1.
+ */
+static ssize_t dn_receive(const struct dn_server *s, int channel,
+			  struct devmem_nic_request *req, int *fd)
 {
 	union {
 		char buf[CMSG_SPACE(sizeof(int))];
@@ -57,7 +121,6 @@ static ssize_t dn_receive(int channel, struct devmem_nic_request *req, int *fd)
 		.msg_control = control.buf,
 		.msg_controllen = sizeof(control.buf),
 	};
-	struct cmsghdr *cmsg;
 	ssize_t n;
 
 	*fd = -1;
@@ -66,10 +129,7 @@ static ssize_t dn_receive(int channel, struct devmem_nic_request *req, int *fd)
 	} while (n < 0 && errno == EINTR);
 	if (n <= 0)
 		return n < 0 && errno == EAGAIN ? -1 : 0;
-	cmsg = CMSG_FIRSTHDR(&msg);
-	if (cmsg && cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS &&
-	    cmsg->cmsg_len == CMSG_LEN(sizeof(*fd)))
-		memcpy(fd, CMSG_DATA(cmsg), sizeof(*fd));
+	*fd = dn_take(s, CMSG_FIRSTHDR(&msg));
 	return n;
 }
 
@@ -117,7 +177,8 @@ static int dn_forget_rule(struct dn_server *s, uint32_t rule)
 {
 	int ret = dn_nic_rule_del(s->nic, rule);
 
-	close(s->rules[rule].sock);
+	dn_unwatch(s, s->rules[rule].sock);
+	dn_close(s, s->rules[rule].sock);
 	s->rules[rule].sock = -1;
 	return ret;
 }
@@ -180,15 +241,14 @@ static bool dn_serve_one(struct dn_server *s, uint32_t channel)
 	ssize_t n;
 	int fd;
 
-	n = dn_receive(sock, &req, &fd);
+	n = dn_receive(s, sock, &req, &fd);
 	if (n <= 0)
 		return n < 0;
 	if (n != sizeof(req))
 		req.version = 0;
 	req.dev[sizeof(req.dev) - 1] = '\0';
 	reply.ret = dn_act(s, channel, &req, &fd, &reply);
-	if (fd >= 0)
-		close(fd);
+	dn_close(s, fd);
 	if (reply.ret)
 		snprintf(reply.text, sizeof(reply.text), "%s", devmem_error());
 	/* who does not take his replies has no more questions */
@@ -202,16 +262,24 @@ static void dn_close_channel(struct dn_server *s, uint32_t channel)
 	for (i = 0; i < DN_RULES; i++)
 		if (s->rules[i].sock >= 0 && s->rules[i].channel == channel)
 			dn_forget_rule(s, i);
-	close(s->channels[channel]);
+	dn_unwatch(s, s->channels[channel]);
+	dn_close(s, s->channels[channel]);
 	s->channels[channel] = -1;
+}
+
+/* Both directions are shut down: the same addresses may become somebody else's. */
+static bool dn_is_over(int sock)
+{
+	struct pollfd pfd = { .fd = sock };
+
+	return poll(&pfd, 1, 0) == 1 && pfd.revents & POLLHUP;
 }
 
 /* Return: false at the end of the owner, or of his channel. A child of his may still have
  * that.
  */
-static bool dn_event(struct dn_server *s, const struct epoll_event *event)
+static bool dn_event(struct dn_server *s, uint64_t about)
 {
-	uint64_t about = event->data.u64;
 	uint32_t nr = (uint32_t)about;
 
 	switch (about - nr) {
@@ -222,8 +290,8 @@ static bool dn_event(struct dn_server *s, const struct epoll_event *event)
 			dn_close_channel(s, nr);
 		return nr;
 	case DN_ABOUT_RULE:
-		/* both directions are over: the same addresses may become somebody else's */
-		if (s->rules[nr].sock >= 0 && event->events & EPOLLHUP)
+		/* the number may have gone to another one since the event */
+		if (s->rules[nr].sock >= 0 && dn_is_over(s->rules[nr].sock))
 			dn_forget_rule(s, nr);
 		return true;
 	default:
@@ -246,22 +314,20 @@ void dn_serve(struct dn_nic *nic, int owner)
 		s->rules[i].sock = -1;
 	s->channels[0] = DEVMEM_NIC_FD;
 	s->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (s->epoll < 0 || dn_watch(s, owner, EPOLLIN, DN_ABOUT_OWNER) ||
+	if (s->epoll < 0 || dn_closer_start(s) || dn_watch(s, owner, EPOLLIN, DN_ABOUT_OWNER) ||
 	    dn_watch(s, DEVMEM_NIC_FD, EPOLLIN, DN_ABOUT_CHANNEL))
 		return;
 	for (;;) {
 		nr = epoll_wait(s->epoll, events, DN_EVENTS, -1);
 		for (i = 0; i < nr; i++)
-			if (!dn_event(s, &events[i]))
+			if (!dn_event(s, events[i].data.u64))
 				goto out;
 	}
 out:
 	/* their sockets are not kept open any longer, the rules are undone with the rest */
 	for (i = 0; i < DN_RULES; i++)
-		if (s->rules[i].sock >= 0)
-			close(s->rules[i].sock);
+		dn_close(s, s->rules[i].sock);
 	for (i = 1; i < DN_CHANNELS; i++)
-		if (s->channels[i] >= 0)
-			close(s->channels[i]);
+		dn_close(s, s->channels[i]);
 	close(s->epoll);
 }

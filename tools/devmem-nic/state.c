@@ -68,21 +68,45 @@ void dn_state_close(struct dn_nic *nic)
 	nic->state_fd = -1;
 }
 
-/* The file may be of another device that had the number before, or of another version. */
+static bool dn_state_alive(const struct dn_nic *nic)
+{
+	int user;
+
+	for (user = 0; user < DN_USERS; user++)
+		if (nic->state->used[user] && !dn_state_dead(nic, user))
+			return true;
+	return false;
+}
+
+/* The file may be of another version, or of another device that had the number before:
+ * one of another name, unless somebody has this one, which was renamed then.
+ */
+static bool dn_state_valid(const struct dn_nic *nic)
+{
+	const struct dn_state *st = nic->state;
+
+	return st->magic == DN_MAGIC && st->size == sizeof(*st) &&
+	       st->ifindex == nic->ifindex &&
+	       (!memcmp(st->dev, nic->dev, sizeof(st->dev)) || dn_state_alive(nic));
+}
+
 void dn_state_lock(struct dn_nic *nic)
 {
 	struct dn_state *st = nic->state;
+	char name[IF_NAMESIZE] = "";
 
 	if (nic->state_fd >= 0)
 		while (flock(nic->state_fd, LOCK_EX) && errno == EINTR)
 			;
-	if (st->magic == DN_MAGIC && st->size == sizeof(*st) && st->ifindex == nic->ifindex &&
-	    !memcmp(st->dev, nic->dev, sizeof(st->dev)))
-		return;
-	memset(st, 0, sizeof(*st));
-	st->magic = DN_MAGIC;
-	st->size = sizeof(*st);
-	st->ifindex = nic->ifindex;
+	/* another device may have the name that it had */
+	if (if_indextoname(nic->ifindex, name))
+		memcpy(nic->dev, name, sizeof(nic->dev));
+	if (!dn_state_valid(nic)) {
+		memset(st, 0, sizeof(*st));
+		st->magic = DN_MAGIC;
+		st->size = sizeof(*st);
+		st->ifindex = nic->ifindex;
+	}
 	memcpy(st->dev, nic->dev, sizeof(st->dev));
 }
 

@@ -21,8 +21,6 @@
 /* To undo takes a few system calls, some of which wait for the NIC's firmware. */
 #define NIC_UNDO_MS	10000
 
-extern char **environ;
-
 struct devmem_nic {
 	int sock;
 };
