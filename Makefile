@@ -47,7 +47,7 @@ all: modules tools ## modules and tools, for KDIR (the running kernel if it has 
 modules: setup-build $(if $(findstring $(CURDIR)/$(VM_KERNEL),$(KDIR)),vm-kernel) ## netdev-devmem.ko and netdevsim-devmem.ko
 	$(Q)scripts/build-modules $(KDIR) $(KDIR_OUT)
 
-tools: setup-build ## libdevmem and ncdevmem, under build/tools
+tools: setup-build ## libdevmem with its man pages, ncdevmem and devmem-nic, under build
 	$(Q)flock build/.user $(MAKE) -s user-tools
 
 tests: setup-build ## the programs of selftests/, under build/selftests
@@ -135,7 +135,7 @@ install-tools: tools ## the tools alone; LIBDIR= for the library (PREFIX/lib), D
 ## cleaning
 
 clean: ## remove what was built, keep what was downloaded
-	$(Q)rm -rf build/modules-* build/tools build/selftests build/bench build/vm build/lint build/obj build/fuzz
+	$(Q)rm -rf build/modules-* build/tools build/man build/selftests build/bench build/vm build/lint build/obj build/fuzz
 distclean: ## remove build/ altogether
 	$(Q)rm -rf build
 

@@ -15,6 +15,9 @@ LIB_SONAME := libdevmem.so.$(firstword $(subst ., ,$(LIB_VERSION)))
 LIB_SO := $(T_DIR)/libdevmem.so.$(LIB_VERSION)
 NC_OBJS := $(patsubst %.c,build/obj/%.o,$(wildcard tools/ncdevmem/*.c))
 NIC_OBJS := $(patsubst %.c,build/obj/%.o,$(wildcard tools/devmem-nic/*.c))
+# The stamp stands for the pages of libdevmem's calls.
+MAN_STAMP := build/man/.made
+MAN_SRCS := $(addprefix tools/libdevmem/,libdevmem.3 libdevmem.h libdevmem-rx.h)
 EXAMPLES := $(patsubst examples/%.c,$(T_DIR)/examples/%,$(wildcard examples/*.c))
 COMMON_OBJS := $(patsubst %.c,build/obj/%.o,$(wildcard selftests/common*.c))
 TEST_BINS := $(patsubst selftests/%.c,$(S_DIR)/%,$(wildcard selftests/*_test.c))
@@ -27,7 +30,7 @@ B_DIR := build/bench
 COUNT_SRCS := selftests/bench/count.c selftests/bench/lines.c
 BENCH_OBJS := $(patsubst %.c,build/obj/%.o,$(filter-out $(COUNT_SRCS),$(wildcard selftests/bench/*.c)))
 
-TOOLS := $(if $(LIB_OBJS),$(T_DIR)/libdevmem.a $(LIB_SO)) $(if $(NC_OBJS),$(T_DIR)/ncdevmem) $(if $(NIC_OBJS),$(T_DIR)/devmem-nic) $(EXAMPLES)
+TOOLS := $(if $(LIB_OBJS),$(T_DIR)/libdevmem.a $(LIB_SO)) $(if $(NC_OBJS),$(T_DIR)/ncdevmem) $(if $(NIC_OBJS),$(T_DIR)/devmem-nic) $(EXAMPLES) $(MAN_STAMP)
 TESTS := $(TEST_BINS) $(FUZZ_BINS) $(TEST_SCRIPTS) $(S_DIR)/README.md
 BENCH := $(B_DIR)/bench $(B_DIR)/count.so
 
@@ -56,6 +59,10 @@ $(T_DIR)/ncdevmem: $(NC_OBJS) $(T_DIR)/libdevmem.a
 
 $(T_DIR)/devmem-nic: $(NIC_OBJS) $(T_DIR)/libdevmem.a
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lmnl -lpthread
+
+$(MAN_STAMP): scripts/man-pages $(MAN_SRCS)
+	$(Q)scripts/man-pages $(MAN_SRCS) $(@D)
+	$(Q)touch $@
 
 $(EXAMPLES): $(T_DIR)/examples/%: build/obj/examples/%.o $(T_DIR)/libdevmem.a
 	@mkdir -p $(@D)

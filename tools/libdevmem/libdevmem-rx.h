@@ -12,7 +12,7 @@
 extern "C" {
 #endif
 
-/* ---- receivers -------------------------------------------------------- */
+/* ---- receivers: a buffer, and the path on which payload gets there ------ */
 
 /**
  * enum devmem_via - the path on which payload gets into the buffer
@@ -41,6 +41,8 @@ enum devmem_via {
  * Return: 0; -EINVAL: no path has this name.
  */
 int devmem_via_parse(const char *name, enum devmem_via *via);
+
+/* Name of a path, or "unknown". */
 const char *devmem_via_name(enum devmem_via via);
 
 /**
@@ -153,7 +155,7 @@ void devmem_rx_result(const struct devmem_rx *rx, struct devmem_bind_result *res
 /* The handle that owns the binding, for its events; NULL if there is none. */
 struct devmem_nl *devmem_rx_nl(const struct devmem_rx *rx);
 
-/* ---- connections ------------------------------------------------------ */
+/* ---- connections: read from a connection into a buffer ------------------ */
 
 struct devmem_conn;
 
@@ -258,6 +260,7 @@ struct devmem_conn_stats {
 	uint64_t reserved[3];
 };
 
+/* What @conn has done so far. */
 void devmem_conn_get_stats(struct devmem_conn *conn, struct devmem_conn_stats *stats);
 
 #ifdef __cplusplus

@@ -101,6 +101,8 @@ struct devmem_range {
 	uint32_t token_count;
 };
 
+/* ---- errors: why a call failed ------------------------------------------ */
+
 /**
  * devmem_error() - why the last call of this thread failed
  *
@@ -110,7 +112,7 @@ struct devmem_range {
  */
 const char *devmem_error(void);
 
-/* ---- buffers ---------------------------------------------------------- */
+/* ---- buffers: where dma-bufs come from, and their bytes ----------------- */
 
 struct devmem_buf;
 
@@ -211,6 +213,8 @@ int devmem_buf_sync(struct devmem_buf *buf, unsigned int flags);
  * Return: 0; -EINVAL: no kind has this name.
  */
 int devmem_buf_kind_parse(const char *name, enum devmem_buf_kind *kind);
+
+/* Name of a kind, or "unknown". */
 const char *devmem_buf_kind_name(enum devmem_buf_kind kind);
 
 /**
@@ -261,7 +265,7 @@ int devmem_buf_gather(struct devmem_buf *dst, uint64_t offset,
 		      struct devmem_buf *src, const struct devmem_span *spans,
 		      unsigned int nr, unsigned int flags);
 
-/* ---- netlink ---------------------------------------------------------- */
+/* ---- netlink: bind a dma-buf to rx queues, watch bindings --------------- */
 
 struct devmem_nl;
 
@@ -276,6 +280,8 @@ struct devmem_nl;
  * Return: 0; -ENOENT: the module netdev-devmem is not loaded; -errno.
  */
 int devmem_nl_open(struct devmem_nl **nl, unsigned int flags);
+
+/* Ends the bindings that were made through @nl. */
 void devmem_nl_close(struct devmem_nl *nl);
 
 /* What the kernel said about the last failed call on @nl (extack), or the
@@ -425,7 +431,7 @@ struct devmem_event {
 	struct devmem_bind_info info;
 };
 
-/* Join the multicast group "bindings". Again: no effect. Notifications have a
+/* Join the multicast group "bindings". Doing so again has no effect. Notifications have a
  * socket of their own, so requests on @nl go on working. Bindings that are there
  * already are not told of.
  */
@@ -470,7 +476,7 @@ int devmem_nl_wait(struct devmem_nl *nl, uint32_t id, int timeout_ms,
 
 #define DEVMEM_WAIT_GONE	(1U << 0)
 
-/* ---- sockets ---------------------------------------------------------- */
+/* ---- sockets: attach a socket, receive, walk over pieces ---------------- */
 
 /**
  * devmem_attach() - receive this socket's payload into the buffer of a binding
@@ -488,7 +494,9 @@ int devmem_nl_wait(struct devmem_nl *nl, uint32_t id, int timeout_ms,
 int devmem_attach(int sock, uint32_t binding_id, int dmabuf_fd,
 		  unsigned int flags);
 
-/* State of one attached socket. Fields the kernel does not know are 0. */
+/* State of one attached socket, see struct devmem_info in <linux/netdev-devmem.h>. Fields
+ * the kernel does not know are 0.
+ */
 int devmem_sock_info(int sock, struct devmem_info *info, unsigned int flags);
 
 struct devmem_msg;
@@ -535,6 +543,8 @@ struct devmem_piece {
  */
 int devmem_msg_alloc(struct devmem_msg **msg, size_t linear_size,
 		     unsigned int nr_pieces, unsigned int flags);
+
+/* The bytes of LINEAR pieces go with it; tokens are not given back. */
 void devmem_msg_free(struct devmem_msg *msg);
 
 /**
@@ -563,7 +573,7 @@ void devmem_msg_rewind(struct devmem_msg *msg);
 /* msg_flags of the last devmem_recv(), e.g. MSG_CTRUNC. */
 int devmem_msg_flags(const struct devmem_msg *msg);
 
-/* ---- tokens ----------------------------------------------------------- */
+/* ---- tokens: give memory back ------------------------------------------- */
 
 /**
  * devmem_release() - give tokens back (SO_DEVMEM_DONTNEED)
