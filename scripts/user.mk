@@ -17,7 +17,7 @@ NC_OBJS := $(patsubst %.c,build/obj/%.o,$(wildcard tools/ncdevmem/*.c))
 NIC_OBJS := $(patsubst %.c,build/obj/%.o,$(wildcard tools/devmem-nic/*.c))
 # The stamp stands for the pages of libdevmem's calls.
 MAN_STAMP := build/man/.made
-MAN_SRCS := $(addprefix tools/libdevmem/,libdevmem.3 libdevmem.h libdevmem-rx.h)
+MAN_SRCS := $(addprefix tools/libdevmem/,libdevmem.3 libdevmem.h libdevmem-nl.h libdevmem-rx.h)
 EXAMPLES := $(patsubst examples/%.c,$(T_DIR)/examples/%,$(wildcard examples/*.c))
 COMMON_OBJS := $(patsubst %.c,build/obj/%.o,$(wildcard selftests/common*.c))
 TEST_BINS := $(patsubst selftests/%.c,$(S_DIR)/%,$(wildcard selftests/*_test.c))
