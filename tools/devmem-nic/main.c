@@ -126,7 +126,8 @@ static int dn_act(struct dn_nic *nic, const struct devmem_nic_request *req, int 
 	case DEVMEM_NIC_CHECK:
 		return dn_nic_check(nic, req);
 	case DEVMEM_NIC_BIND:
-		return dn_nic_bind(nic, req, fd, &reply->id);
+	case DEVMEM_NIC_CLAIM:
+		return dn_nic_take(nic, req, fd, reply);
 	case DEVMEM_NIC_RULE_ADD:
 		return dn_nic_rule_add(nic, &req->flow, &reply->rule);
 	case DEVMEM_NIC_RULE_DEL:

@@ -24,9 +24,11 @@
  * enum devmem_nic_what - what is asked for
  * @DEVMEM_NIC_CHECK: is anything missing on @dev? Changes nothing
  * @DEVMEM_NIC_BIND: set @dev up, and bind the dma-buf that comes as SCM_RIGHTS. Once
- * @DEVMEM_NIC_RULE_ADD: the connection @flow comes through one of the bound queues
+ * @DEVMEM_NIC_RULE_ADD: the connection @flow comes through one of the queues
  * @DEVMEM_NIC_RULE_DEL: it does not any more: @rule, from the reply to RULE_ADD
  * @DEVMEM_NIC_CLEANUP: undo on @dev what programs like this have left that were killed
+ * @DEVMEM_NIC_CLAIM: as BIND, but the owner of the receiver gives the queue its memory:
+ *	@queue of the reply. Once, and not after BIND
  */
 enum devmem_nic_what {
 	DEVMEM_NIC_CHECK,
@@ -34,6 +36,7 @@ enum devmem_nic_what {
 	DEVMEM_NIC_RULE_ADD,
 	DEVMEM_NIC_RULE_DEL,
 	DEVMEM_NIC_CLEANUP,
+	DEVMEM_NIC_CLAIM,
 };
 
 /* A TCP connection as its packets have it when they arrive; network byte order. */
@@ -62,6 +65,7 @@ struct devmem_nic_reply {
 	int32_t ret;		/* 0 or -errno, with @text */
 	uint32_t id;		/* BIND: of the binding */
 	uint32_t rule;		/* RULE_ADD: its location */
+	uint32_t queue;		/* CLAIM: the first one */
 	char text[512];
 };
 
