@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common_receiver.h"
+#include "common_zcrx.h"
 
 struct devmem_buf *staging, *tensor;
 unsigned char *map;
@@ -18,6 +19,12 @@ void must_ok(ssize_t ret)
 {
 	if (ret < 0)
 		fail("%s", devmem_error());
+}
+
+void need_path(enum devmem_via via)
+{
+	if (via == DEVMEM_VIA_ZCRX && !zcrx_known())
+		skip("this kernel has no zero-copy receive of io_uring");
 }
 
 void make_tensor(void)
@@ -38,8 +45,9 @@ void open_rx(enum devmem_via via, enum devmem_buf_kind kind)
 		.chunk_size = CHUNK,
 	};
 
+	need_path(via);
 	/* one queue, which gets all pages there are, in the size that any kernel knows */
-	if (via == DEVMEM_VIA_KERNEL) {
+	if (via == DEVMEM_VIA_KERNEL || via == DEVMEM_VIA_ZCRX) {
 		config.queues = queues + 2;
 		config.nr_queues = 1;
 		config.chunk_size = 0;

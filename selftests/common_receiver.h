@@ -24,6 +24,9 @@ extern struct conn c;			/* @conn owns c.rx */
 /* For calls of the library that cannot fail. */
 void must_ok(ssize_t ret);
 
+/* skip() where the kernel knows nothing of it. */
+void need_path(enum devmem_via via);
+
 void make_tensor(void);
 
 /* On nsd0, with @tensor. */

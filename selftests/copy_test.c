@@ -163,7 +163,7 @@ static void tool_says_why(void)
 	tool_must_say(&t, "load the module netdev-devmem");
 	check_eq(tool_end(&t), 1);
 	tool_start(&t, &on_same, "listen --via carrier-pigeon %u", PORT);
-	tool_must_say(&t, "path 'carrier-pigeon': unknown, use auto, devmem, kernel or copy");
+	tool_must_say(&t, "path 'carrier-pigeon': unknown, use auto, devmem, kernel, zcrx or copy");
 	check_eq(tool_end(&t), 2);
 	tool_start(&t, &on_same, "listen %u", PORT);
 	tool_must_say(&t, "--dev IFNAME, --binding PATH or --via copy is needed");

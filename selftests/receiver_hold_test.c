@@ -27,8 +27,14 @@ static unsigned int nr_held;
 static uint64_t pos;		/* in the stream of @conn */
 static uint64_t in_buffer, in_host;
 
-/* Take what comes, up to @end of the stream at least; keep what lies in the buffer. On
- * the kernel's path, until there is too much of that.
+/* The path has the NIC set up, and lets users hold half of the buffer. */
+static bool halves(enum devmem_via via)
+{
+	return via == DEVMEM_VIA_KERNEL || via == DEVMEM_VIA_ZCRX;
+}
+
+/* Take what comes, up to @end of the stream at least; keep what lies in the buffer. Where
+ * there may be too much of that, until there is.
  */
 static void hold(uint64_t end, uint64_t seed)
 {
@@ -39,7 +45,7 @@ static void hold(uint64_t end, uint64_t seed)
 	must_ok(devmem_msg_alloc(&msg, 100000, 16, 0));
 	while (pos < end) {
 		n = devmem_conn_recv(conn, msg, 0);
-		if (n == -ENOBUFS && devmem_rx_via(rx) == DEVMEM_VIA_KERNEL)
+		if (n == -ENOBUFS && halves(devmem_rx_via(rx)))
 			break;
 		must_ok(n);
 		check_cmp(n, >, 0);
@@ -139,12 +145,12 @@ static void outlive_copied(void)
 }
 
 /* Who holds much there gets no more: others receive all the same. */
-static void outlive_kernel(void)
+static void outlive_half(enum devmem_via via)
 {
 	unsigned int first;
 	pid_t pid;
 
-	open_rx(DEVMEM_VIA_KERNEL, DEVMEM_BUF_GPU);
+	open_rx(via, DEVMEM_BUF_GPU);
 	connect_rx(AF_INET);
 	pid = send_start(&c, STAGING / 8, SEED, 50000, 0);
 	hold(STAGING / 8, SEED);
@@ -169,6 +175,16 @@ static void outlive_kernel(void)
 	give_back(0, first);
 	devmem_buf_free(staging);
 	devmem_buf_free(tensor);
+}
+
+static void outlive_kernel(void)
+{
+	outlive_half(DEVMEM_VIA_KERNEL);
+}
+
+static void outlive_zcrx(void)
+{
+	outlive_half(DEVMEM_VIA_ZCRX);
 }
 
 static int unsent(void)
@@ -197,7 +213,7 @@ static void backpressure(enum devmem_via via)
 		usleep(300000);
 	} while (!before || unsent() != before);
 	check_held(0, nr_held, SEED);
-	if (via == DEVMEM_VIA_KERNEL)
+	if (halves(via))
 		check_eq(nic_counter(RECEIVER, "rx_alloc_fail"), failed);
 
 	give_back(0, nr_held);
@@ -216,11 +232,21 @@ static void backpressure_placed(void)
 	backpressure(DEVMEM_VIA_DEVMEM);
 }
 
-static void backpressure_kernel(void)
+static void backpressure_half(enum devmem_via via)
 {
-	backpressure(DEVMEM_VIA_KERNEL);
+	backpressure(via);
 	check_eq(in_host, 0);
 	check_cmp(nr_held, >=, STAGING / 4096 / 2);
+}
+
+static void backpressure_kernel(void)
+{
+	backpressure_half(DEVMEM_VIA_KERNEL);
+}
+
+static void backpressure_zcrx(void)
+{
+	backpressure_half(DEVMEM_VIA_ZCRX);
 }
 
 static void backpressure_copied(void)
@@ -327,6 +353,11 @@ static void tokens_kernel(void)
 	count_tokens(DEVMEM_VIA_KERNEL);
 }
 
+static void tokens_zcrx(void)
+{
+	count_tokens(DEVMEM_VIA_ZCRX);
+}
+
 static void tokens_copied(void)
 {
 	count_tokens(DEVMEM_VIA_COPY);
@@ -335,15 +366,18 @@ static void tokens_copied(void)
 static const struct ktap_case cases[] = {
 	KTAP_CASE(outlive_placed),
 	KTAP_CASE(outlive_kernel),
+	KTAP_CASE(outlive_zcrx),
 	KTAP_CASE(outlive_copied),
 	KTAP_CASE(backpressure_placed),
 	KTAP_CASE(backpressure_kernel),
+	KTAP_CASE(backpressure_zcrx),
 	KTAP_CASE(backpressure_copied),
 	KTAP_CASE(mixed_placed),
 	KTAP_CASE(mixed_copied),
 	KTAP_CASE(comes_back_copied),
 	KTAP_CASE(tokens_placed),
 	KTAP_CASE(tokens_kernel),
+	KTAP_CASE(tokens_zcrx),
 	KTAP_CASE(tokens_copied),
 };
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a receiver on the kernel's own devmem TCP does to the NIC, and that all of it is
- * undone: in whatever order receivers end, killed or not, and never what somebody else has
- * changed meanwhile. What it receives: receiver_test.
+ * What a receiver on the kernel's own devmem TCP, or on io_uring, does to the NIC, and that
+ * all of it is undone: in whatever order receivers end, killed or not, and never what
+ * somebody else has changed meanwhile. What it receives: receiver_test.
  */
 #include <errno.h>
 #include <signal.h>
@@ -20,6 +20,7 @@
 #define MIB	(1U << 20)
 
 static struct picture before;
+static enum devmem_via on = DEVMEM_VIA_KERNEL;
 
 /* A receiver on these queues, with a buffer of its own. */
 static int try_open(struct devmem_rx **r, enum devmem_via via, const uint32_t *queues,
@@ -37,7 +38,7 @@ static int try_open(struct devmem_rx **r, enum devmem_via via, const uint32_t *q
 /* As a user who has got the buffer from somebody. */
 static void nobody(void)
 {
-	struct devmem_rx_config config = { .via = DEVMEM_VIA_KERNEL, .dev = "nsd0" };
+	struct devmem_rx_config config = { .via = on, .dev = "nsd0" };
 	struct devmem_buf *buf;
 	struct devmem_rx *r;
 
@@ -45,7 +46,7 @@ static void nobody(void)
 	must(setresuid(65534, 65534, 65534));
 	check_eq(devmem_rx_open(&r, buf, &config, 0), -EPERM);
 	check(strstr(devmem_error(), "takes CAP_NET_ADMIN"));
-	check_eq(devmem_via_check(DEVMEM_VIA_KERNEL, "nsd0", 0), -EPERM);
+	check_eq(devmem_via_check(on, "nsd0", 0), -EPERM);
 	check_eq(devmem_dev_cleanup("nsd0", 0), -EPERM);
 	_exit(0);
 }
@@ -54,7 +55,7 @@ static struct devmem_rx *open_queue(uint32_t queue)
 {
 	struct devmem_rx *r;
 
-	must_ok(try_open(&r, DEVMEM_VIA_KERNEL, &queue, 1));
+	must_ok(try_open(&r, on, &queue, 1));
 	return r;
 }
 
@@ -62,7 +63,7 @@ static void refused(const uint32_t *queues, unsigned int nr, int err, const char
 {
 	struct devmem_rx *r;
 
-	check_eq(try_open(&r, DEVMEM_VIA_KERNEL, queues, nr), -err);
+	check_eq(try_open(&r, on, queues, nr), -err);
 	if (!strstr(devmem_error(), text))
 		fail("'%s' does not say '%s'", devmem_error(), text);
 }
@@ -122,7 +123,7 @@ static void set_up(void)
 	check_eq(answer.err, 0);
 	nic_feature("rx-ntuple-filter", false);
 	picture_take(&before);
-	must_ok(try_open(&r, DEVMEM_VIA_KERNEL, NULL, 0));
+	must_ok(try_open(&r, on, NULL, 0));
 	check_eq(entries(QUEUES - 1), 0);
 	check_cmp(entries(0), >, 0);
 	check_eq(split_get(), TCP_DATA_SPLIT_ON);
@@ -274,6 +275,7 @@ static void conflict(void)
 
 	fs.h_u.udp_ip4_spec.pdst = 53;
 	fs.m_u.udp_ip4_spec.pdst = 0xffff;
+	nic_feature("rx-ntuple-filter", true);
 	check_eq(rule_add(&fs, 0), 0);
 	picture_take(&before);
 	refused(queues, 1, EBUSY, "rule 9 brings other traffic to rx queue 2");
@@ -479,6 +481,89 @@ static void device_goes(void)
 	check_eq(nic_processes(NULL), 0);
 }
 
+/* ---- the same by io_uring ------------------------------------------------------ */
+
+static void by_zcrx(void (*test)(void))
+{
+	on = DEVMEM_VIA_ZCRX;
+	need_path(on);
+	test();
+}
+
+#define BY_ZCRX(test) static void test##_zcrx(void) { by_zcrx(test); }
+
+BY_ZCRX(set_up)
+BY_ZCRX(threshold)
+BY_ZCRX(others_stay_away)
+BY_ZCRX(any_order)
+BY_ZCRX(conflict)
+BY_ZCRX(killed)
+BY_ZCRX(all_killed)
+BY_ZCRX(nic_killed)
+BY_ZCRX(needed_by_others)
+
+/* One of each kind, in each order of their ends. */
+static void both(void)
+{
+	struct devmem_rx *kernel, *zcrx;
+	struct ctl_answer answer;
+	unsigned int i;
+
+	need_path(DEVMEM_VIA_ZCRX);
+	set_split(false, &answer);
+	check_eq(answer.err, 0);
+	picture_take(&before);
+	for (i = 0; i < 2; i++) {
+		kernel = open_queue(1);
+		on = DEVMEM_VIA_ZCRX;
+		zcrx = open_queue(3);
+		refused((const uint32_t[]) { 1 }, 1, EBUSY, "rx queue 1 is another receiver's");
+		on = DEVMEM_VIA_KERNEL;
+		refused((const uint32_t[]) { 3 }, 1, EBUSY, "rx queue 3 is another receiver's");
+		receives(kernel, AF_INET);
+		receives(zcrx, AF_INET6);
+		devmem_rx_close(i ? zcrx : kernel);
+		check_eq(split_get(), TCP_DATA_SPLIT_ON);
+		receives(i ? kernel : zcrx, AF_INET);
+		devmem_rx_close(i ? kernel : zcrx);
+		picture_check(&before);
+	}
+}
+
+static void refusals_zcrx(void)
+{
+	static const uint32_t beyond[] = { 4 }, last[] = { 3 }, two[] = { 1, 2 };
+	static struct ctl_nl nl;
+	struct ctl_answer answer;
+	struct bound b = { 0 };
+	pid_t pid;
+
+	on = DEVMEM_VIA_ZCRX;
+	need_path(on);
+	set_split(false, &answer);
+	picture_take(&before);
+	refused(two, 2, EINVAL, "2 rx queues: the path 'zcrx' takes one");
+	refused(beyond, 1, ERANGE, "no rx queue 4, there are 4");
+
+	/* a queue that somebody else has */
+	ask_for_split();
+	kernel_bind(&nl, &b, DEVMEM_BUF_UDMABUF, MIB, last, 1, &answer);
+	check_eq(answer.err, 0);
+	refused(last, 1, EBUSY, "rx queue 3 is somebody else's");
+	kernel_unbind(&nl);
+	set_split(false, &answer);
+	check_undone(&before);
+
+	pid = test_fork();
+	if (!pid)
+		nobody();
+	test_join(pid);
+	check_eq(devmem_via_check(on, "nsd0", 0), 0);
+	check_eq(devmem_via_check(on, "lo", 0), -EOPNOTSUPP);
+	check_eq(devmem_via_check(on, NULL, 0), -EINVAL);
+	check_undone(&before);
+}
+
 static void setup(void)
 {
 	env_setup(QUEUES);
@@ -486,17 +571,28 @@ static void setup(void)
 
 static const struct ktap_case cases[] = {
 	KTAP_CASE(set_up),
+	KTAP_CASE(set_up_zcrx),
 	KTAP_CASE(threshold),
+	KTAP_CASE(threshold_zcrx),
 	KTAP_CASE(others_stay_away),
+	KTAP_CASE(others_stay_away_zcrx),
 	KTAP_CASE(several_queues),
 	KTAP_CASE(any_order),
+	KTAP_CASE(any_order_zcrx),
+	KTAP_CASE(both),
 	KTAP_CASE(operators_choice),
 	KTAP_CASE(conflict),
-	KTAP_CASE(refusals),
+	KTAP_CASE(conflict_zcrx),
 	KTAP_CASE(killed),
+	KTAP_CASE(killed_zcrx),
 	KTAP_CASE(all_killed),
+	KTAP_CASE(all_killed_zcrx),
 	KTAP_CASE(nic_killed),
+	KTAP_CASE(nic_killed_zcrx),
 	KTAP_CASE(needed_by_others),
+	KTAP_CASE(needed_by_others_zcrx),
+	KTAP_CASE(refusals_zcrx),
+	KTAP_CASE(refusals),
 	KTAP_CASE(renamed),
 	KTAP_CASE(device_goes),
 };

@@ -76,6 +76,21 @@ static void exactly_kernel_ipv6(void)
 	read_sizes(DEVMEM_VIA_KERNEL, DEVMEM_BUF_UDMABUF, AF_INET6);
 }
 
+static void exactly_zcrx_ipv4(void)
+{
+	read_sizes(DEVMEM_VIA_ZCRX, DEVMEM_BUF_GPU, AF_INET);
+}
+
+static void exactly_zcrx_ipv6(void)
+{
+	read_sizes(DEVMEM_VIA_ZCRX, DEVMEM_BUF_UDMABUF, AF_INET6);
+}
+
+static void exactly_zcrx_host(void)
+{
+	read_sizes(DEVMEM_VIA_ZCRX, DEVMEM_BUF_HOST, AF_INET);
+}
+
 /* A header to the host, then what it announces to the device. */
 static void headers(enum devmem_via via)
 {
@@ -109,6 +124,11 @@ static void headers_kernel(void)
 	headers(DEVMEM_VIA_KERNEL);
 }
 
+static void headers_zcrx(void)
+{
+	headers(DEVMEM_VIA_ZCRX);
+}
+
 static void headers_copied(void)
 {
 	headers(DEVMEM_VIA_COPY);
@@ -126,7 +146,8 @@ static void in_parts(enum devmem_via via)
 	open_rx(via, DEVMEM_BUF_HEAP);
 	connect_rx(AF_INET);
 	must_ok(devmem_msg_alloc(&msg, 4096, 1, 0));
-	pfd = (struct pollfd) { .fd = devmem_conn_sock(conn), .events = POLLIN };
+	pfd = (struct pollfd) { .fd = devmem_conn_poll_fd(conn), .events = POLLIN };
+	check_cmp(pfd.fd, >=, 0);
 	check_eq(devmem_conn_read(conn, tensor, 0, 2 << 20, MSG_DONTWAIT), -EAGAIN);
 	send_pattern(c.tx, 1000, 0, SEED, 1000);
 	check(within(2000, poll(&pfd, 1, 0) == 1));
@@ -170,6 +191,11 @@ static void in_parts_placed(void)
 static void in_parts_kernel(void)
 {
 	in_parts(DEVMEM_VIA_KERNEL);
+}
+
+static void in_parts_zcrx(void)
+{
+	in_parts(DEVMEM_VIA_ZCRX);
 }
 
 static void in_parts_copied(void)
@@ -238,6 +264,11 @@ static void threads_placed(void)
 static void threads_kernel(void)
 {
 	threads(DEVMEM_VIA_KERNEL);
+}
+
+static void threads_zcrx(void)
+{
+	threads(DEVMEM_VIA_ZCRX);
 }
 
 static void threads_copied(void)
@@ -354,7 +385,7 @@ static void mistakes(void)
 	config.chunk_size = 2 * STAGING;
 	check_eq(devmem_rx_open(&none, staging, &config, 0), -EINVAL);
 	config.chunk_size = 0;
-	config.via = DEVMEM_VIA_KERNEL + 1;
+	config.via = DEVMEM_VIA_ZCRX + 1;
 	check_eq(devmem_rx_open(&none, staging, &config, 0), -EINVAL);
 	config.via = DEVMEM_VIA_COPY;
 	check_eq(devmem_rx_open(&none, staging, &config, 1), -EINVAL);
@@ -414,16 +445,22 @@ static const struct ktap_case cases[] = {
 	KTAP_CASE(exactly_ipv6),
 	KTAP_CASE(exactly_kernel_ipv4),
 	KTAP_CASE(exactly_kernel_ipv6),
+	KTAP_CASE(exactly_zcrx_ipv4),
+	KTAP_CASE(exactly_zcrx_ipv6),
+	KTAP_CASE(exactly_zcrx_host),
 	KTAP_CASE(exactly_copied_ipv4),
 	KTAP_CASE(exactly_copied_ipv6),
 	KTAP_CASE(headers_placed),
 	KTAP_CASE(headers_kernel),
+	KTAP_CASE(headers_zcrx),
 	KTAP_CASE(headers_copied),
 	KTAP_CASE(in_parts_placed),
 	KTAP_CASE(in_parts_kernel),
+	KTAP_CASE(in_parts_zcrx),
 	KTAP_CASE(in_parts_copied),
 	KTAP_CASE(threads_placed),
 	KTAP_CASE(threads_kernel),
+	KTAP_CASE(threads_zcrx),
 	KTAP_CASE(threads_copied),
 	KTAP_CASE(chosen_by_itself),
 	KTAP_CASE(another_way),

@@ -93,8 +93,8 @@ int dn_flow_get(const struct dn_nic *nic, int sock, struct dn_flow *flow);
 /* nic.c: what is done in which order */
 int dn_nic_check(struct dn_nic *nic, const struct devmem_nic_request *req);
 int dn_nic_cleanup(struct dn_nic *nic, const struct devmem_nic_request *req);
-int dn_nic_bind(struct dn_nic *nic, const struct devmem_nic_request *req, int fd,
-		uint32_t *id);
+int dn_nic_take(struct dn_nic *nic, const struct devmem_nic_request *req, int fd,
+		struct devmem_nic_reply *reply);
 /* @rule: which of dn_state.rules */
 int dn_nic_rule_add(struct dn_nic *nic, int sock, uint32_t *rule);
 int dn_nic_rule_del(struct dn_nic *nic, uint32_t rule);
@@ -129,8 +129,9 @@ int dn_rule_add(struct dn_nic *nic, const struct dn_flow *flow, uint32_t queue,
 		uint32_t *nr);
 int dn_rule_del(struct dn_nic *nic, uint32_t nr);
 
-/* provider.c: the kernel's own bind-rx */
+/* provider.c: the kernel's own bind-rx, and io_uring, which takes a queue otherwise */
 int dn_provider_open(struct dn_nic *nic);
 int dn_provider_bind(struct dn_nic *nic, uint32_t page_size, int fd, uint32_t *id);
+int dn_provider_wait(struct dn_nic *nic, uint32_t queue);
 
 #endif /* DEVMEM_NIC_PRIVATE_H */

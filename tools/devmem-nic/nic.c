@@ -2,8 +2,8 @@
 /*
  * Owns the order in which a device is set up for a receiver, and undone: what can be
  * refused without a trace comes first, no queue is bound while traffic of others may
- * still reach it, and nothing that a binding needs is taken away under it. Must not know
- * how any of it is done.
+ * still reach it, and nothing that a binding or a ring needs is taken away under it. Must not
+ * know how any of it is done.
  */
 #include <errno.h>
 #include <linux/capability.h>
@@ -180,13 +180,24 @@ static int dn_nic_settle(struct dn_nic *nic)
 	return err ? err : ret;
 }
 
+/* Its owner may be there still, and receive by io_uring. */
+static bool dn_nic_receives(struct dn_nic *nic, int user)
+{
+	uint32_t i;
+
+	for (i = 0; i < DN_QUEUES; i++)
+		if (nic->state->owners[i] == user + 1 && dn_provider_wait(nic, i))
+			return true;
+	return false;
+}
+
 /* What was left by those that were killed. */
 static int dn_nic_bury(struct dn_nic *nic)
 {
 	int user, ret;
 
 	for (user = 0; user < DN_USERS; user++) {
-		if (!dn_state_dead(nic, user))
+		if (!dn_state_dead(nic, user) || dn_nic_receives(nic, user))
 			continue;
 		ret = dn_rules_drop(nic, user);
 		if (ret)
@@ -245,8 +256,18 @@ static int dn_nic_leave(struct dn_nic *nic)
 	return dn_nic_settle(nic);
 }
 
+static int dn_nic_wait(struct dn_nic *nic)
+{
+	uint32_t i;
+	int ret = 0;
+
+	for (i = 0; !ret && i < nic->nr_queues; i++)
+		ret = dn_provider_wait(nic, nic->queues[i]);
+	return ret;
+}
+
 static int dn_nic_setup(struct dn_nic *nic, const struct devmem_nic_request *req,
-			int fd, uint32_t *id)
+			int fd, struct devmem_nic_reply *reply)
 {
 	int ret;
 
@@ -260,24 +281,29 @@ static int dn_nic_setup(struct dn_nic *nic, const struct devmem_nic_request *req
 	if (!ret)
 		ret = dn_rules_conflict(nic);
 	if (!ret)
+		ret = dn_nic_wait(nic);
+	if (!ret)
 		ret = dn_nic_settle(nic);
-	return ret ? ret : dn_provider_bind(nic, req->page_size, fd, id);
+	reply->queue = nic->queues[0];
+	if (ret || req->what == DEVMEM_NIC_CLAIM)
+		return ret;
+	return dn_provider_bind(nic, req->page_size, fd, &reply->id);
 }
 
-int dn_nic_bind(struct dn_nic *nic, const struct devmem_nic_request *req, int fd,
-		uint32_t *id)
+int dn_nic_take(struct dn_nic *nic, const struct devmem_nic_request *req, int fd,
+		struct devmem_nic_reply *reply)
 {
 	char text[512];
 	int ret, left = 0;
 
-	if (fd < 0)
+	if (fd < 0 && req->what == DEVMEM_NIC_BIND)
 		return devmem_fail(EBADF, "bind: no dma-buf came along");
 	ret = dn_nic_open(nic, req->dev);
 	if (!ret)
 		ret = dn_state_open(nic);
 	if (!ret) {
 		dn_state_lock(nic);
-		ret = dn_nic_setup(nic, req, fd, id);
+		ret = dn_nic_setup(nic, req, fd, reply);
 		snprintf(text, sizeof(text), "%s", devmem_error());
 		if (ret)
 			left = dn_nic_leave(nic);
@@ -325,6 +351,10 @@ int dn_nic_undo(struct dn_nic *nic)
 
 	if (!nic->state)
 		return 0;
+	/* not under a ring of its owner */
+	ret = nic->user >= 0 && nic->netdev ? dn_nic_wait(nic) : 0;
+	if (ret)
+		return ret;
 	dn_state_lock(nic);
 	ret = dn_nic_leave(nic);
 	dn_state_unlock(nic);

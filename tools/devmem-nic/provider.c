@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Owns requests to the kernel's family "netdev": bind-rx. Must not know what else a queue
- * needs.
+ * Owns requests to the kernel's family "netdev": bind-rx, and who has a queue. Must not
+ * know what else a queue needs.
  */
 #include <errno.h>
 #include <linux/genetlink.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "devmem-nic.h"
 
 /* <linux/netdev.h>; Debian 12 has none */
+#define DN_CMD_QUEUE_GET		10
 #define DN_CMD_BIND_RX			13
 #define DN_A_QUEUE_ID			1
+#define DN_A_QUEUE_IFINDEX		2
 #define DN_A_QUEUE_TYPE			3
+#define DN_A_QUEUE_IO_URING		6
 #define DN_A_DMABUF_IFINDEX		1
 #define DN_A_DMABUF_QUEUES		2
 #define DN_A_DMABUF_FD			3
@@ -21,6 +25,10 @@
 #define DN_QUEUE_TYPE_RX		0
 
 #define DN_QUEUE_NEST	24	/* bytes of a queue in a request */
+
+/* A ring lets its queue go some time after its owner has gone. */
+#define DN_RING_TRIES	500
+#define DN_RING_US	10000
 
 int dn_provider_open(struct dn_nic *nic)
 {
@@ -70,4 +78,42 @@ int dn_provider_bind(struct dn_nic *nic, uint32_t page_size, int fd, uint32_t *i
 	if (!ret && !*id)
 		return devmem_fail(EPROTO, "bind-rx: the reply has no id");
 	return ret;
+}
+
+static int dn_queue_reply(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct nlattr *attr;
+	bool *ring = arg;
+
+	mnl_attr_for_each(attr, nlh, sizeof(struct genlmsghdr))
+		*ring |= mnl_attr_get_type(attr) == DN_A_QUEUE_IO_URING;
+	return 0;
+}
+
+/* A kernel that does not tell, or a queue that is not there, has none. */
+static bool dn_queue_has_ring(const struct dn_nic *nic, uint32_t queue)
+{
+	struct nlmsghdr *nlh;
+	bool ring = false;
+	char buf[256];
+
+	nlh = devmem_nl_request(nic->netdev, buf, DN_CMD_QUEUE_GET, NLM_F_ACK);
+	mnl_attr_put_u32(nlh, DN_A_QUEUE_IFINDEX, nic->ifindex);
+	mnl_attr_put_u32(nlh, DN_A_QUEUE_TYPE, DN_QUEUE_TYPE_RX);
+	mnl_attr_put_u32(nlh, DN_A_QUEUE_ID, queue);
+	return !devmem_nl_talk(nic->netdev, "queue-get", nlh, dn_queue_reply, &ring) && ring;
+}
+
+/* Until no ring of io_uring receives from @queue any more, or -EBUSY. */
+int dn_provider_wait(struct dn_nic *nic, uint32_t queue)
+{
+	unsigned int tries;
+
+	for (tries = 0; tries < DN_RING_TRIES; tries++) {
+		if (!dn_queue_has_ring(nic, queue))
+			return 0;
+		usleep(DN_RING_US);
+	}
+	return devmem_fail(EBUSY, "%s: a program receives from rx queue %u by io_uring",
+			   nic->dev, queue);
 }

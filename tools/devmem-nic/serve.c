@@ -219,7 +219,8 @@ static int dn_act(struct dn_server *s, uint32_t channel, const struct devmem_nic
 	case DEVMEM_NIC_CHECK:
 		return dn_nic_check(s->nic, req);
 	case DEVMEM_NIC_BIND:
-		return dn_nic_bind(s->nic, req, *fd, &reply->id);
+	case DEVMEM_NIC_CLAIM:
+		return dn_nic_take(s->nic, req, *fd, reply);
 	case DEVMEM_NIC_CLEANUP:
 		return dn_nic_cleanup(s->nic, req);
 	case DEVMEM_NIC_SHARE:

@@ -79,6 +79,11 @@ void devmem_conn_close(struct devmem_conn *conn)
 		devmem_conn_free(conn);
 }
 
+int devmem_conn_poll_fd(struct devmem_conn *conn)
+{
+	return conn->rx->path->poll_fd ? conn->rx->path->poll_fd(conn) : conn->sock;
+}
+
 int devmem_conn_sock(const struct devmem_conn *conn)
 {
 	return conn->sock;

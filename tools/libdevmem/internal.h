@@ -75,11 +75,13 @@ ssize_t devmem_recv_most(int sock, struct devmem_msg *msg, size_t most,
 unsigned int devmem_msg_tokens(const struct devmem_msg *msg);
 
 /* What was received without devmem_recv(): into @msg's own memory, of which there is
- * @size; or one piece, none if NULL.
+ * @size; or nothing, and then as many pieces as there is room for.
  */
 void *devmem_msg_linear(struct devmem_msg *msg, size_t *size);
+unsigned int devmem_msg_pieces(const struct devmem_msg *msg);
 void devmem_msg_set_linear(struct devmem_msg *msg, size_t size);
-void devmem_msg_set_piece(struct devmem_msg *msg, const struct devmem_cmsg *dc);
+void devmem_msg_set_empty(struct devmem_msg *msg);
+bool devmem_msg_add_piece(struct devmem_msg *msg, const struct devmem_cmsg *dc);
 
 /* rx.c, conn.c, read.c; path_*.c: what differs from path to path. */
 struct devmem_path {
@@ -95,6 +97,7 @@ struct devmem_path {
 	int (*attach)(struct devmem_conn *conn, unsigned int flags);
 	void (*end)(struct devmem_conn *conn);	/* nothing more is received; may be NULL */
 	void (*detach)(struct devmem_conn *conn);	/* no token is out */
+	int (*poll_fd)(struct devmem_conn *conn);	/* NULL: its socket */
 	/* -ENOBUFS: users hold too much to get more; NULL: they never do */
 	int (*room)(struct devmem_conn *conn);
 	/* as devmem_conn_recv(), @most bytes */
@@ -111,6 +114,7 @@ struct devmem_path {
 
 extern const struct devmem_path devmem_path_devmem;
 extern const struct devmem_path devmem_path_kernel;
+extern const struct devmem_path devmem_path_zcrx;
 extern const struct devmem_path devmem_path_copy;
 
 /* path_tokens.c */
@@ -139,18 +143,36 @@ int devmem_nic_ask(struct devmem_nic *nic, struct devmem_nic_request *req, int f
 		   struct devmem_nic_reply *reply);
 int devmem_nic_check(const char *dev);
 
+/* path_nic.c: devmem-nic and receivers for which it sets a NIC up */
+/* Set the chunks of @rx->res. */
+int devmem_nic_path_chunks(struct devmem_rx *rx, const struct devmem_rx_config *config);
+int devmem_nic_path_open(struct devmem_rx *rx, struct devmem_nic_request *req,
+			 const struct devmem_rx_config *config, int fd,
+			 struct devmem_nic_reply *reply);
+int devmem_nic_path_share(struct devmem_rx *rx, int *fd);
+void devmem_nic_path_close(struct devmem_rx *rx);
+/* its connections: a rule for each, and not more of the buffer than its share */
+int devmem_nic_path_attach(struct devmem_conn *conn, unsigned int flags);
+void devmem_nic_path_end(struct devmem_conn *conn);
+/* the pieces that users hold: so many have come, one is back; as devmem_path.room() */
+void devmem_nic_path_hold(struct devmem_rx *rx, unsigned int nr);
+void devmem_nic_path_drop(struct devmem_rx *rx);
+int devmem_nic_path_room(struct devmem_conn *conn);
+
 struct devmem_rx {
 	const struct devmem_path *path;
 	struct devmem_buf *buf;
 	struct devmem_bind_result res;
 	struct devmem_nl *nl;		/* path_devmem.c */
-	struct devmem_kernel *kernel;	/* path_kernel.c */
+	struct devmem_nic *nic;		/* path_nic.c; NULL once the receiver is closed */
+	uint32_t held;			/* as well: pieces that users have; atomic */
+	struct devmem_zcrx *zcrx;	/* path_zcrx.c */
 	struct devmem_copy *copy;	/* path_copy.c */
 	enum devmem_via via;
 	bool automatic;			/* nobody has insisted on the path */
 	char passed_over[1024];
 
-	/* protects @users, @copy, devmem_kernel.nic; within devmem_conn.lock */
+	/* protects @users, @copy, @nic, @zcrx; within devmem_conn.lock */
 	pthread_mutex_t lock;
 	unsigned int users;		/* whoever opened it, and connections */
 };
@@ -173,14 +195,15 @@ struct devmem_conn {
 	struct devmem_span *spans;	/* as well */
 	uint32_t chunk;			/* path_copy.c: that is being filled, or none */
 	uint32_t filled;		/* bytes of it */
-	uint32_t rule;			/* path_kernel.c: that brings it to our queues */
+	uint32_t rule;			/* path_nic.c: that brings it to our queues */
+	struct devmem_zcrx_conn *zcrx;	/* path_zcrx.c */
 
 	pthread_mutex_t lock;		/* protects what follows */
 	bool closed;
 	uint64_t given;			/* tokens */
 	uint64_t returned;		/* of them, by devmem_conn_release() */
 	struct devmem_tokens *tokens;	/* path_tokens.c */
-	uint64_t released;		/* path_copy.c */
+	uint64_t released;		/* path_copy.c, path_zcrx.c */
 };
 
 void devmem_rx_get(struct devmem_rx *rx);

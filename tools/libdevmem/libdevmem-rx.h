@@ -16,7 +16,7 @@ extern "C" {
 
 /**
  * enum devmem_via - the path on which payload gets into the buffer
- * @DEVMEM_VIA_AUTO: the first that works of DEVMEM, KERNEL, COPY
+ * @DEVMEM_VIA_AUTO: the first that works of DEVMEM, KERNEL, ZCRX, COPY
  * @DEVMEM_VIA_DEVMEM: net/devmem: the NIC writes it there. Takes a device whose
  *	driver is able to, and CAP_NET_ADMIN or somebody else's binding
  * @DEVMEM_VIA_COPY: the CPU copies it there. Any device, any kernel, no
@@ -25,17 +25,21 @@ extern "C" {
  *	Linux 6.12 or newer, a device whose driver is able to (gve, bnxt, mlx5, fbnic, and
  *	others), with more than one rx queue and rules for connections, and CAP_NET_ADMIN.
  *	The device is set up for it, see devmem_rx_open()
+ * @DEVMEM_VIA_ZCRX: io_uring's zero-copy receive: the NIC writes it there. Takes Linux
+ *	6.15 or newer, one rx queue, a device and CAP_NET_ADMIN as for KERNEL; a buffer of
+ *	any kind. A thread of the library does the receiving
  */
 enum devmem_via {
 	DEVMEM_VIA_AUTO,
 	DEVMEM_VIA_DEVMEM,
 	DEVMEM_VIA_COPY,
 	DEVMEM_VIA_KERNEL,
+	DEVMEM_VIA_ZCRX,
 };
 
 /**
  * devmem_via_parse() - path by name
- * @name: "auto", "devmem", "kernel" or "copy"
+ * @name: "auto", "devmem", "kernel", "zcrx" or "copy"
  * @via: set on success
  *
  * Return: 0; -EINVAL: no path has this name.
@@ -76,14 +80,14 @@ struct devmem_rx;
  * struct devmem_rx_config - what a receiver is made of. All 0 is a good one.
  * @via: the path
  * @dev: name of the device that the connections come through; COPY does not look
- *	at it, KERNEL needs it, DEVMEM that or @binding_id
- * @queues: rx queues of it that may be used; KERNEL: by nobody else
- * @nr_queues: number of @queues; 0: queue 0, KERNEL: the last one. KERNEL: several
+ *	at it, KERNEL and ZCRX need it, DEVMEM that or @binding_id
+ * @queues: rx queues of it that may be used; KERNEL, ZCRX: by nobody else
+ * @nr_queues: number of @queues; 0: queue 0, KERNEL, ZCRX: the last one. KERNEL: several
  *	take a buffer with room for twice their rings, -ENOBUFS otherwise: each keeps
- *	pages for itself
+ *	pages for itself. ZCRX: 1 or 0
  * @chunk_size: of the buffer's parts, a power of two, 0: the best one. DEVMEM: as for
- *	devmem_bind_rx(); COPY: 4096 or more; KERNEL: 4096, or what the driver gives its
- *	NIC at a time (rx-page-size), in kernels that know of it
+ *	devmem_bind_rx(); COPY: 4096 or more; KERNEL, ZCRX: 4096, or what the driver
+ *	gives its NIC at a time (rx-page-size), in kernels that know of it
  * @binding_id: DEVMEM, KERNEL: a binding that another process has made of the buffer;
  *	@dev and @queues do not matter then, for DEVMEM @chunk_size neither. 0: make one
  * @shared: KERNEL, with @binding_id: what devmem_rx_share() gave that process; the
@@ -112,7 +116,7 @@ struct devmem_rx_config {
  * AUTO passes over a path whatever kept it from working, a mistake in @config
  * included: tell the user, see devmem_rx_passed_over().
  *
- * KERNEL sets the device up: n-tuple filters on, header split on and of each packet
+ * KERNEL and ZCRX set the device up: n-tuple filters on, header split on and of each packet
  * (hds-thresh 0), @queues taken out of RSS, and for each connection a rule that brings it
  * to one of @queues. A process of its own does that, devmem-nic, and undoes it at
  * devmem_rx_close() or when this process dies, however; what somebody else has changed
@@ -124,7 +128,9 @@ struct devmem_rx_config {
 int devmem_rx_open(struct devmem_rx **rx, struct devmem_buf *buf,
 		   const struct devmem_rx_config *config, unsigned int flags);
 
-/* Ends the binding. Connections that are open go on: as when a binding ends. */
+/* Ends the binding. Connections that are open go on: as when a binding ends. ZCRX: what
+ * has come for them into the buffer by then, and was not received, is gone: -EIO.
+ */
 void devmem_rx_close(struct devmem_rx *rx);
 
 /**
@@ -149,7 +155,7 @@ enum devmem_via devmem_rx_via(const struct devmem_rx *rx);
 /* Why AUTO chose none of those before it: a line for each, as "devmem: ...", or "". */
 const char *devmem_rx_passed_over(const struct devmem_rx *rx);
 
-/* The binding, in @res; COPY: id 0; somebody else's: only its id. */
+/* The binding, in @res; COPY, ZCRX: id 0; somebody else's: only its id. */
 void devmem_rx_result(const struct devmem_rx *rx, struct devmem_bind_result *res);
 
 /* The handle that owns the binding, for its events; NULL if there is none. */
@@ -187,8 +193,22 @@ int devmem_conn_open(struct devmem_conn **conn, struct devmem_rx *rx, int sock,
  */
 void devmem_conn_close(struct devmem_conn *conn);
 
-/* Its socket: to poll for POLLIN, to send. */
+/* Its socket: to send. It says nothing of bytes that the library has taken from it: poll
+ * devmem_conn_poll_fd().
+ */
 int devmem_conn_sock(const struct devmem_conn *conn);
+
+/**
+ * devmem_conn_poll_fd() - a descriptor to wait with
+ * @conn: connection, which owns it
+ *
+ * It is readable (POLLIN) when devmem_conn_recv() would not wait, be it for bytes, the end
+ * of the stream or an error. Where the path has nothing better it is the socket. By the
+ * thread that uses @conn.
+ *
+ * Return: the descriptor, always the same; or -errno.
+ */
+int devmem_conn_poll_fd(struct devmem_conn *conn);
 
 /**
  * devmem_conn_read() - read exactly so much, contiguous in a buffer
@@ -223,9 +243,9 @@ ssize_t devmem_conn_read_host(struct devmem_conn *conn, void *dst, size_t size,
  * @flags: as for devmem_recv(), without MSG_PEEK and MSG_TRUNC on paths other than DEVMEM
  *
  * Of DEVMEM_PIECE_DMABUF each has a token for devmem_conn_release(): nobody writes to
- * its bytes before that. Several pieces may have the same token (COPY): it is given back
- * for each. Where none of the buffer is free, bytes come in host memory; KERNEL: who holds
- * half of the buffer gets no more. Who reads on only when he has given something back has
+ * its bytes before that. Several pieces may have the same token (COPY, ZCRX): it is given
+ * back for each. Where none of the buffer is free, bytes come in host memory; KERNEL, ZCRX:
+ * who holds half of the buffer gets no more. Who reads on only when he has given something back has
  * TCP's window close, and the sender wait.
  *
  * Return: as devmem_recv(); -EINVAL: a devmem_conn_read() is under way; -ENOBUFS: too much
@@ -244,7 +264,7 @@ int devmem_conn_flush(struct devmem_conn *conn);
 
 /**
  * struct devmem_conn_stats - what a connection has done
- * @attached: its payload is placed (DEVMEM, KERNEL)
+ * @attached: its payload is placed (DEVMEM, KERNEL, ZCRX)
  * @tokens: given out
  * @released: of them, taken back by the kernel or the library
  * @pending: of them, collected

@@ -128,7 +128,7 @@ static ssize_t devmem_msg_account(struct devmem_msg *msg, size_t n,
 }
 
 /* What is described is what was received: nothing yet. */
-static void devmem_msg_empty(struct devmem_msg *msg)
+void devmem_msg_set_empty(struct devmem_msg *msg)
 {
 	memset(&msg->hdr, 0, sizeof(msg->hdr));
 	msg->hdr.msg_control = msg->control;
@@ -144,28 +144,32 @@ void *devmem_msg_linear(struct devmem_msg *msg, size_t *size)
 	return msg->linear;
 }
 
+unsigned int devmem_msg_pieces(const struct devmem_msg *msg)
+{
+	return (unsigned int)(msg->control_size / CMSG_SPACE(sizeof(struct devmem_cmsg)));
+}
+
 void devmem_msg_set_linear(struct devmem_msg *msg, size_t size)
 {
-	devmem_msg_empty(msg);
+	devmem_msg_set_empty(msg);
 	msg->plain = size;
 	msg->linear_end = size;
 }
 
-void devmem_msg_set_piece(struct devmem_msg *msg, const struct devmem_cmsg *dc)
+bool devmem_msg_add_piece(struct devmem_msg *msg, const struct devmem_cmsg *dc)
 {
-	struct cmsghdr *cmsg;
+	struct cmsghdr *cmsg = (void *)(msg->control + msg->hdr.msg_controllen);
 
-	devmem_msg_empty(msg);
-	if (!dc)
-		return;
-	msg->hdr.msg_controllen = CMSG_SPACE(sizeof(*dc));
-	cmsg = CMSG_FIRSTHDR(&msg->hdr);
+	if (msg->control_size - msg->hdr.msg_controllen < CMSG_SPACE(sizeof(*dc)))
+		return false;
+	msg->hdr.msg_controllen += CMSG_SPACE(sizeof(*dc));
 	cmsg->cmsg_level = SOL_SOCKET;
 	cmsg->cmsg_type = SCM_DEVMEM_DMABUF;
 	cmsg->cmsg_len = CMSG_LEN(sizeof(*dc));
 	memcpy(CMSG_DATA(cmsg), dc, sizeof(*dc));
-	msg->tokens = 1;
+	msg->tokens++;
 	devmem_msg_rewind(msg);
+	return true;
 }
 
 unsigned int devmem_msg_tokens(const struct devmem_msg *msg)
@@ -179,7 +183,7 @@ ssize_t devmem_recv_most(int sock, struct devmem_msg *msg, size_t most,
 	ssize_t n;
 	int err;
 
-	devmem_msg_empty(msg);
+	devmem_msg_set_empty(msg);
 	msg->iov.iov_base = msg->linear;
 	msg->iov.iov_len = most < msg->linear_size ? most : msg->linear_size;
 	msg->hdr.msg_iov = &msg->iov;
@@ -189,7 +193,7 @@ ssize_t devmem_recv_most(int sock, struct devmem_msg *msg, size_t most,
 	n = recvmsg(sock, &msg->hdr, (int)flags | MSG_SOCK_DEVMEM);
 	if (n < 0) {
 		err = errno;
-		devmem_msg_empty(msg);
+		devmem_msg_set_empty(msg);
 		return devmem_fail(err, "recvmsg: %s", strerror(err));
 	}
 	n = devmem_msg_account(msg, (size_t)n, flags);

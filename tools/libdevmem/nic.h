@@ -25,11 +25,13 @@
  * @DEVMEM_NIC_CHECK: is anything missing on @dev? Changes nothing
  * @DEVMEM_NIC_BIND: set @dev up, and bind the dma-buf that comes as SCM_RIGHTS. Once
  * @DEVMEM_NIC_RULE_ADD: the connection whose socket comes as SCM_RIGHTS comes through one
- *	of the bound queues, until it ends, or
+ *	of the queues, until it ends, or
  * @DEVMEM_NIC_RULE_DEL: it does not any more: @rule, from the reply to RULE_ADD
  * @DEVMEM_NIC_SHARE: whoever has the other end of the pair of sockets of which one comes as
  *	SCM_RIGHTS may ask for RULE_ADD and RULE_DEL, too; its rules end with it
  * @DEVMEM_NIC_CLEANUP: undo on @dev what programs like this have left that were killed
+ * @DEVMEM_NIC_CLAIM: as BIND, but the owner of the receiver gives the queue its memory:
+ *	@queue of the reply. Once, and not after BIND
  */
 enum devmem_nic_what {
 	DEVMEM_NIC_CHECK,
@@ -38,6 +40,7 @@ enum devmem_nic_what {
 	DEVMEM_NIC_RULE_DEL,
 	DEVMEM_NIC_SHARE,
 	DEVMEM_NIC_CLEANUP,
+	DEVMEM_NIC_CLAIM,
 };
 
 struct devmem_nic_request {
@@ -56,6 +59,7 @@ struct devmem_nic_reply {
 	int32_t ret;		/* 0 or -errno, with @text */
 	uint32_t id;		/* BIND: of the binding */
 	uint32_t rule;		/* RULE_ADD: its number */
+	uint32_t queue;		/* CLAIM: the first one */
 	char text[512];
 };
 

@@ -197,7 +197,7 @@ static ssize_t copy_recv(struct devmem_conn *conn, struct devmem_msg *msg, size_
 	void *linear;
 	ssize_t n;
 
-	devmem_msg_set_piece(msg, NULL);
+	devmem_msg_set_empty(msg);
 	if (flags & (MSG_PEEK | MSG_TRUNC))
 		return devmem_fail(EINVAL, "MSG_PEEK and MSG_TRUNC: not on the path 'copy'");
 	linear = devmem_msg_linear(msg, &size);
@@ -220,7 +220,7 @@ static ssize_t copy_recv(struct devmem_conn *conn, struct devmem_msg *msg, size_
 	dc.frag_token = conn->chunk;
 	conn->filled += (uint32_t)n;
 	copy_ref(rx, conn->chunk);
-	devmem_msg_set_piece(msg, &dc);
+	devmem_msg_add_piece(msg, &dc);
 	return n;
 }
 

@@ -15,11 +15,12 @@ static const struct devmem_path * const devmem_paths[] = {
 	[DEVMEM_VIA_DEVMEM] = &devmem_path_devmem,
 	[DEVMEM_VIA_COPY] = &devmem_path_copy,
 	[DEVMEM_VIA_KERNEL] = &devmem_path_kernel,
+	[DEVMEM_VIA_ZCRX] = &devmem_path_zcrx,
 };
 
 /* By AUTO. What is not there, or changes nothing, comes before what changes a device. */
 static const enum devmem_via devmem_order[] = {
-	DEVMEM_VIA_DEVMEM, DEVMEM_VIA_KERNEL, DEVMEM_VIA_COPY,
+	DEVMEM_VIA_DEVMEM, DEVMEM_VIA_KERNEL, DEVMEM_VIA_ZCRX, DEVMEM_VIA_COPY,
 };
 
 const char *devmem_via_name(enum devmem_via via)
@@ -41,7 +42,7 @@ int devmem_via_parse(const char *name, enum devmem_via *via)
 			return 0;
 		}
 	}
-	return devmem_fail(EINVAL, "path '%s': unknown, use auto, devmem, kernel or copy", name);
+	return devmem_fail(EINVAL, "path '%s': unknown, use auto, devmem, kernel, zcrx or copy", name);
 }
 
 int devmem_via_check(enum devmem_via via, const char *dev, unsigned int flags)
@@ -120,12 +121,13 @@ int devmem_rx_open(struct devmem_rx **rx, struct devmem_buf *buf,
 	r->buf = buf;
 	r->automatic = config->via == DEVMEM_VIA_AUTO;
 	r->users = 1;
+	pthread_mutex_init(&r->lock, NULL);
 	ret = devmem_rx_choose(r, config);
 	if (ret) {
+		pthread_mutex_destroy(&r->lock);
 		free(r);
 		return ret;
 	}
-	pthread_mutex_init(&r->lock, NULL);
 	*rx = r;
 	return 0;
 }

@@ -316,6 +316,9 @@ const char *nd_binding_text(const struct nd_binding *b, char *text, size_t size)
 {
 	if (devmem_rx_via(b->rx) == DEVMEM_VIA_COPY)
 		snprintf(text, size, "copying into %zu bytes", devmem_buf_size(b->buf));
+	else if (!b->id)
+		snprintf(text, size, "%zu bytes in %u chunks of %u", devmem_buf_size(b->buf),
+			 b->chunks, b->chunk_size);
 	else
 		snprintf(text, size, "binding %u: %zu bytes in %u chunks of %u", b->id,
 			 devmem_buf_size(b->buf), b->chunks, b->chunk_size);

@@ -238,6 +238,8 @@ static bool nd_doctor_paths(struct nd_doctor *d)
 
 	places |= nd_doctor_path(d, DEVMEM_VIA_KERNEL,
 				 "has what the kernel's own device-memory receive needs; whether its driver has that is seen when it binds");
+	places |= nd_doctor_path(d, DEVMEM_VIA_ZCRX,
+				 "has what io_uring's zero-copy receive needs; whether its driver has that is seen when it gets a queue");
 	nd_row(d, "path copy", ND_GOOD, "on any device, by the CPU");
 	return places;
 }

@@ -25,13 +25,13 @@ static const char nd_listen_help[] =
 "On which path:\n"
 "  --via PATH         devmem: the NIC writes to the buffer (default); kernel: it\n"
 "                     does so by the kernel's own means, and is set up for that\n"
-"                     meanwhile; copy: the CPU does, on any device and without\n"
+"                     meanwhile; zcrx: so by io_uring's; copy: the CPU does, on any device and without\n"
 "                     privileges; auto: the first that works, and a line for each\n"
 "                     before it that says why not\n"
 "\n"
 "Which memory, either a binding of our own (CAP_NET_ADMIN, but for copy):\n"
 "  --dev IFNAME       device that the traffic arrives through\n"
-"  --queues LIST      its rx queues, as 0,2,4-7 (default 0; for kernel the last)\n"
+"  --queues LIST      its rx queues, as 0,2,4-7 (default 0; for kernel, zcrx the last)\n"
 "  --buffer KIND      heap, udmabuf (4 KiB pages), hugetlb, gpu or, for copy,\n"
 "                     host (default heap; for copy host; for auto heap, or host\n"
 "                     where there is no right to that)\n"
@@ -215,7 +215,7 @@ static int nd_listen_parse(struct nd_listen_opts *o, int argc, char **argv)
 	if (o->binding && o->bind_given)
 		return nd_usage("--binding excludes --via, --dev, --queues, --buffer, --size and --chunk");
 	if (!o->binding && !o->bind.dev &&
-	    (o->bind.via == DEVMEM_VIA_DEVMEM || o->bind.via == DEVMEM_VIA_KERNEL))
+	    o->bind.via != DEVMEM_VIA_AUTO && o->bind.via != DEVMEM_VIA_COPY)
 		return nd_usage("--dev IFNAME, --binding PATH or --via copy is needed");
 	if (o->output && o->connections != 1)
 		return nd_usage("--output takes one connection, not %llu",

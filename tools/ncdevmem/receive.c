@@ -253,10 +253,14 @@ static int nd_pieces(struct nd_work *w)
 static int nd_wait(struct nd_work *w)
 {
 	struct pollfd pfd[] = {
-		{ .fd = w->rx->sock, .events = POLLIN },
+		{ .fd = devmem_conn_poll_fd(w->conn), .events = POLLIN },
 		{ .fd = w->rx->cfg->stopfd, .events = POLLIN },
 	};
 
+	if (pfd[0].fd < 0) {
+		nd_err("%s: %s", w->rx->peer, devmem_error());
+		return nd_rx_fail(w->rx, ND_FAIL);
+	}
 	if (nd_flush(w))
 		return -1;
 	if (poll(pfd, ARRAY_SIZE(pfd), -1) < 0 && errno != EINTR) {
