@@ -85,7 +85,7 @@ static void killed(enum devmem_via via)
 		usleep((useconds_t)(random() % (2 * took)));
 		kill_receiver(pid);
 		check(within(2000, !live_object("bindings")));
-		if (via == DEVMEM_VIA_KERNEL)	/* the others change nothing */
+		if (via == DEVMEM_VIA_KERNEL || via == DEVMEM_VIA_ZCRX)	/* who changes something */
 			check_undone(&before);
 	}
 	check_undone(&before);
@@ -101,6 +101,12 @@ static void killed_kernel(void)
 	killed(DEVMEM_VIA_KERNEL);
 }
 
+static void killed_zcrx(void)
+{
+	need_path(DEVMEM_VIA_ZCRX);
+	killed(DEVMEM_VIA_ZCRX);
+}
+
 static void killed_copied(void)
 {
 	killed(DEVMEM_VIA_COPY);
@@ -114,6 +120,7 @@ static void setup(void)
 static const struct ktap_case cases[] = {
 	KTAP_CASE(killed_placed, .timeout = TIMEOUT),
 	KTAP_CASE(killed_kernel, .timeout = TIMEOUT),
+	KTAP_CASE(killed_zcrx, .timeout = TIMEOUT),
 	KTAP_CASE(killed_copied, .timeout = TIMEOUT),
 };
 

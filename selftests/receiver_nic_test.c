@@ -292,7 +292,7 @@ static void refusals(void)
 	struct ctl_answer answer;
 	struct bound b = { 0 };
 	struct devmem_rx *r;
-	char *path = strdup(getenv("PATH"));
+	char *path = strdup(getenv("PATH") ?: "");
 	pid_t pid;
 
 	set_split(false, &answer);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common_receiver.h"
 #include "common_tool.h"
 #include "common_undo.h"
 
@@ -66,6 +67,12 @@ static void via_devmem(void)
 static void via_kernel(void)
 {
 	streams("kernel");
+}
+
+static void via_zcrx(void)
+{
+	need_path(DEVMEM_VIA_ZCRX);
+	streams("zcrx");
 }
 
 static void via_copy(void)
@@ -143,6 +150,7 @@ static void setup(void)
 static const struct ktap_case cases[] = {
 	KTAP_CASE(via_devmem),
 	KTAP_CASE(via_kernel),
+	KTAP_CASE(via_zcrx),
 	KTAP_CASE(via_copy),
 	KTAP_CASE(handed_out_devmem),
 	KTAP_CASE(handed_out_kernel),

@@ -44,15 +44,21 @@ static bool dn_flow_lives(int sock)
 	       info.tcpi_state == TCP_FIN_WAIT2;
 }
 
+union dn_address {
+	struct sockaddr sa;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+};
+
 /* IPv4 in IPv6 is IPv4 on the wire. */
-static void dn_flow_address(const struct sockaddr_storage *ss, uint32_t *family,
+static void dn_flow_address(const union dn_address *address, uint32_t *family,
 			    uint8_t addr[16], uint16_t *port)
 {
-	const struct sockaddr_in6 *sin6 = (const void *)ss;
-	const struct sockaddr_in *sin = (const void *)ss;
+	const struct sockaddr_in6 *sin6 = &address->in6;
+	const struct sockaddr_in *sin = &address->in;
 
-	*family = ss->ss_family;
-	if (ss->ss_family == AF_INET) {
+	*family = address->sa.sa_family;
+	if (*family == AF_INET) {
 		memcpy(addr, &sin->sin_addr, sizeof(sin->sin_addr));
 		*port = sin->sin_port;
 		return;
@@ -68,21 +74,23 @@ static void dn_flow_address(const struct sockaddr_storage *ss, uint32_t *family,
 
 int dn_flow_get(const struct dn_nic *nic, int sock, struct dn_flow *flow)
 {
-	struct sockaddr_storage local = { 0 }, peer = { 0 };
+	union dn_address local, peer;
 	socklen_t len = sizeof(local);
 	int domain = dn_sockopt(sock, SO_DOMAIN);
 
 	memset(flow, 0, sizeof(*flow));
+	memset(&local, 0, sizeof(local));
+	memset(&peer, 0, sizeof(peer));
 	if (dn_sockopt(sock, SO_PROTOCOL) != IPPROTO_TCP ||
 	    (domain != AF_INET && domain != AF_INET6))
 		return devmem_fail(EOPNOTSUPP, "not a TCP socket of IPv4 or IPv6");
 	if (dn_netns(sock) != dn_netns(nic->ctl))
 		return devmem_fail(ENETUNREACH, "the connection is not of the network namespace that %s is in",
 				   nic->dev);
-	if (!dn_flow_lives(sock) || getsockname(sock, (struct sockaddr *)&local, &len))
+	if (!dn_flow_lives(sock) || getsockname(sock, &local.sa, &len))
 		return devmem_fail(ENOTCONN, "the connection is not established any more");
 	len = sizeof(peer);
-	if (getpeername(sock, (struct sockaddr *)&peer, &len))
+	if (getpeername(sock, &peer.sa, &len))
 		return devmem_fail(ENOTCONN, "the connection is not established any more");
 	dn_flow_address(&peer, &flow->family, flow->src, &flow->src_port);
 	dn_flow_address(&local, &flow->family, flow->dst, &flow->dst_port);

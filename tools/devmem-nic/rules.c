@@ -23,14 +23,18 @@ static int dn_list_get(const struct dn_nic *nic, struct dn_list *list)
 	int ret = dn_ioctl(nic, &count);
 
 	list->nfc = NULL;
-	if (ret)
-		return devmem_fail(-ret, "%s: its driver has no rules for connections (ethtool -n)",
-				   nic->dev);
+	if (ret) {
+		devmem_fail(-ret, "%s: its driver has no rules for connections (ethtool -n)",
+			    nic->dev);
+		return ret;
+	}
 	list->size = (uint32_t)count.data & ~RX_CLS_LOC_SPECIAL;
 	list->special = count.data & RX_CLS_LOC_SPECIAL;
 	list->nfc = calloc(1, sizeof(*list->nfc) + count.rule_cnt * sizeof(uint32_t));
-	if (!list->nfc)
-		return devmem_fail(ENOMEM, "out of memory");
+	if (!list->nfc) {
+		devmem_fail(ENOMEM, "out of memory");
+		return -ENOMEM;
+	}
 	list->nfc->cmd = ETHTOOL_GRXCLSRLALL;
 	list->nfc->rule_cnt = count.rule_cnt;
 	ret = dn_ioctl(nic, list->nfc);
@@ -41,7 +45,8 @@ static int dn_list_get(const struct dn_nic *nic, struct dn_list *list)
 	}
 	free(list->nfc);
 	list->nfc = NULL;
-	return devmem_fail(-ret, "%s: rules: %s", nic->dev, strerror(-ret));
+	devmem_fail(-ret, "%s: rules: %s", nic->dev, strerror(-ret));
+	return ret;
 }
 
 /* Return: 0 or -errno, without a text. */

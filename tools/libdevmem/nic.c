@@ -98,7 +98,7 @@ static int nic_pair(int pair[2])
 
 int devmem_nic_open(struct devmem_nic **nic)
 {
-	int pair[2];
+	int pair[2] = { -1, -1 };
 	int ret = nic_pair(pair);
 
 	if (ret)
@@ -128,7 +128,7 @@ int devmem_nic_share(struct devmem_nic *nic, int *fd)
 {
 	struct devmem_nic_request req = { .what = DEVMEM_NIC_SHARE };
 	struct devmem_nic_reply reply;
-	int pair[2];
+	int pair[2] = { -1, -1 };
 	int ret = nic_pair(pair);
 
 	if (ret)
@@ -174,6 +174,7 @@ int devmem_nic_ask(struct devmem_nic *nic, struct devmem_nic_request *req, int f
 	ssize_t n;
 
 	req->version = DEVMEM_NIC_VERSION;
+	reply->version = 0;
 	n = nic_send(nic, req, fd);
 	if (!n) {
 		do {
