@@ -44,6 +44,7 @@ struct devmem_ring {
 	uint32_t *cq_head, *cq_tail, cq_mask;
 	struct io_uring_cqe *cqes;
 	uint32_t unsent;		/* requests */
+	bool broken;			/* nobody knows what it still does for whom */
 
 	/* what is given back */
 	void *refill;
@@ -175,8 +176,12 @@ static int ring_receive(struct devmem_ring *r, struct ring_job *job)
 	ring_put_cancel(r, job);
 	while (job->receiving || job->cancelling) {
 		ret = ring_enter(r);
-		if (ret)
+		if (ret) {
+			/* what comes of it later must not be taken for another socket's */
+			r->broken = true;
+			job->got->err = -EIO;
 			return ret;
+		}
 		ring_reap(r, job);
 		if (job->receiving && !job->cancelling)
 			ring_put_cancel(r, job);
@@ -214,7 +219,9 @@ int devmem_ring_pull(struct devmem_ring *r, int sock, size_t most, struct zcrx_p
 	int ret;
 
 	got->nr = 0;
-	got->err = 0;
+	got->err = r->broken ? -EIO : 0;
+	if (r->broken)
+		return -EIO;
 	ret = ring_receive(r, &job);
 	if (!ret)
 		ret = ring_result(job.last);
