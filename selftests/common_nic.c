@@ -399,6 +399,13 @@ int rule_list(uint32_t *locations, unsigned int max)
 	return ret;
 }
 
+unsigned int rule_count(void)
+{
+	uint32_t locations[RULES_MAX];
+
+	return (unsigned int)must(rule_list(locations, RULES_MAX));
+}
+
 int channels_set(unsigned int combined)
 {
 	struct ethtool_channels ch = {

@@ -63,6 +63,7 @@ int rule_get(uint32_t location, struct ethtool_rx_flow_spec *fs,
  * more than @max.
  */
 int rule_list(uint32_t *locations, unsigned int max);
+unsigned int rule_count(void);
 
 int channels_set(unsigned int combined);
 

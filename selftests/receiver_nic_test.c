@@ -81,24 +81,17 @@ static unsigned int entries(uint32_t queue)
 	return nr;
 }
 
-static unsigned int rules(void)
-{
-	uint32_t locations[RULES_MAX];
-
-	return (unsigned int)must(rule_list(locations, RULES_MAX));
-}
-
 /* One connection: has its rule, and all is in the buffer. */
 static void receives(struct devmem_rx *r, int family)
 {
-	unsigned int had = rules();
+	unsigned int had = rule_count();
 	struct devmem_conn_stats stats;
 	char bytes[5000];
 	unsigned int i;
 
 	connect_pair(&c, family);
 	check_eq(devmem_conn_open(&conn, r, c.rx, 0), 0);
-	check_eq(rules(), had + 1);
+	check_eq(rule_count(), had + 1);
 	for (i = 0; i < 40; i++) {
 		send_pattern(c.tx, sizeof(bytes), i * sizeof(bytes), SEED, sizeof(bytes));
 		must_ok(devmem_conn_read_host(conn, bytes, sizeof(bytes), 0));
@@ -109,7 +102,7 @@ static void receives(struct devmem_rx *r, int family)
 	check_cmp(stats.tokens, >=, 40);
 	check_eq(stats.released, stats.tokens);
 	devmem_conn_close(conn);
-	check_eq(rules(), had);
+	check_eq(rule_count(), had);
 	close(c.tx);
 }
 
@@ -245,7 +238,7 @@ static void operators_choice(void)
 	devmem_rx_close(r);
 	check_eq(entries(0), RSS_INDIR / 2);
 	check_eq(entries(1), RSS_INDIR / 2);
-	check_eq(rules(), 1);
+	check_eq(rule_count(), 1);
 	/* nobody has touched that one */
 	check_eq(split_get(), TCP_DATA_SPLIT_OFF);
 
@@ -258,9 +251,9 @@ static void operators_choice(void)
 	check_eq(rule_delete(fs.location), 0);
 	check_eq(rule_add(&fs, 0), 0);
 	devmem_conn_close(conn);
-	check_eq(rules(), 1);
+	check_eq(rule_count(), 1);
 	devmem_rx_close(r);
-	check_eq(rules(), 1);
+	check_eq(rule_count(), 1);
 	check_eq(rule_delete(fs.location), 0);
 	must_cmd("ethtool -X nsd0 default");
 }

@@ -32,13 +32,6 @@ static void end(void)
 	check_undone(&before);
 }
 
-static unsigned int rules(void)
-{
-	uint32_t locations[RULES_MAX];
-
-	return (unsigned int)must(rule_list(locations, RULES_MAX));
-}
-
 /* With @nr times the descriptor. */
 static void ask_on(int sock, const void *req, size_t size, int fd, unsigned int nr)
 {
@@ -111,7 +104,7 @@ static void no_right(void)
 	connect_lo(AF_INET);
 	check_eq(ask(DEVMEM_NIC_RULE_ADD, c.rx, &rule), -ENETUNREACH);
 	disconnect_pair(&c);
-	check_eq(rules(), 0);
+	check_eq(rule_count(), 0);
 	end();
 }
 
@@ -131,23 +124,23 @@ static void not_his(void)
 
 	/* rules of others */
 	connect_rx(AF_INET);
-	check_eq(rules(), 1);
+	check_eq(rule_count(), 1);
 	for (rule = 0; rule < 64; rule++)
 		check_eq(ask(DEVMEM_NIC_RULE_DEL, -1, &rule), 0);
 	rule = UINT32_MAX;
 	check_eq(ask(DEVMEM_NIC_RULE_DEL, -1, &rule), -EINVAL);
-	check_eq(rules(), 1);
+	check_eq(rule_count(), 1);
 	devmem_conn_close(conn);
 	close(c.tx);
-	check_eq(rules(), 0);
+	check_eq(rule_count(), 0);
 
 	/* his own */
 	connect_pair(&c, AF_INET6);
 	check_eq(ask(DEVMEM_NIC_RULE_ADD, c.rx, &own), 0);
-	check_eq(rules(), 1);
+	check_eq(rule_count(), 1);
 	check_eq(ask(DEVMEM_NIC_RULE_DEL, -1, &own), 0);
 	check_eq(ask(DEVMEM_NIC_RULE_DEL, -1, &own), 0);
-	check_eq(rules(), 0);
+	check_eq(rule_count(), 0);
 	disconnect_pair(&c);
 	end();
 }
@@ -164,7 +157,7 @@ static void goes_with_it(void)
 	for (i = 0; i < 8; i++) {
 		connect_pair(&c, i % 2 ? AF_INET6 : AF_INET);
 		check_eq(ask(DEVMEM_NIC_RULE_ADD, c.rx, &rule), 0);
-		check_eq(rules(), 1);
+		check_eq(rule_count(), 1);
 		switch (i / 2) {
 		case 0:		/* the sender breaks it off */
 			must(setsockopt(c.tx, SOL_SOCKET, SO_LINGER,
@@ -183,7 +176,7 @@ static void goes_with_it(void)
 			close(channel);
 			break;
 		}
-		check(within(5000, !rules()));
+		check(within(5000, !rule_count()));
 		close(c.rx);
 		close(c.tx);
 		if (i / 2 == 3)
@@ -245,10 +238,10 @@ static void number_used_again(void)
 	disconnect_pair(&first);
 	/* whatever that has led to is over when this is answered */
 	check_eq(ask(1000, -1, &again), -EPERM);
-	check_eq(rules(), 1);
+	check_eq(rule_count(), 1);
 	must(shutdown(c.rx, SHUT_RDWR));
 	disconnect_pair(&c);
-	check(within(2000, !rules()));
+	check(within(2000, !rule_count()));
 	end();
 }
 
@@ -270,7 +263,7 @@ static void slow_to_close(void)
 	close(c.rx);
 	check_eq(ask(DEVMEM_NIC_RULE_DEL, -1, &rule), 0);
 	check_eq(ask(1000, -1, &rule), -EPERM);
-	check_eq(rules(), 0);
+	check_eq(rule_count(), 0);
 	stalled = c;
 	connect_lo(AF_INET);
 	check_eq(ask(DEVMEM_NIC_RULE_ADD, c.rx, &rule), -ENETUNREACH);
@@ -301,7 +294,7 @@ static void nonsense(void)
 			break;
 	check_cmp(i, <, 100000);
 	connect_rx(AF_INET);
-	check_eq(rules(), 1);
+	check_eq(rule_count(), 1);
 	devmem_conn_close(conn);
 	close(c.tx);
 	close(other);

@@ -11,8 +11,8 @@ COLUMNS = 3
 WIDTH, HEIGHT = 460, 340     # of a panel
 COLOURS = {"recv": "#b0b0b0", "recv+copy": "#707070", "zerocopy+copy": "#c8a060",
            "kernel devmem": "#5080c0", "net/devmem": "#409060", "net/devmem io_uring": "#80c098",
-           "library": "#a0d0b0", "library copy": "#d0b080", "library kernel": "#90b0e0", "io_uring zcrx": "#a05090",
-           "io_uring zcrx user": "#c890b8"}
+           "library": "#a0d0b0", "library copy": "#d0b080", "library kernel": "#90b0e0",
+           "io_uring zcrx": "#a05090", "io_uring zcrx user": "#c890b8"}
 HEAD = {"sizes": "segments of {segment:,} B", "library": "library, segments of {segment:,} B",
         "raised": "gro_max_size raised, segments of {segment:,} B",
         "zerocopy": "super-packets, segments of {mss:,} B",

@@ -79,7 +79,8 @@ static int nic_wrap(struct devmem_nic **nic, int sock)
 
 	if (!n) {
 		close(sock);
-		return devmem_fail(ENOMEM, "out of memory");
+		devmem_fail(ENOMEM, "out of memory");
+		return -ENOMEM;
 	}
 	n->sock = sock;
 	*nic = n;
