@@ -11,12 +11,9 @@
 #include "devmem-nic.h"
 
 /* <linux/netdev.h>; Debian 12 has none */
-#define DN_CMD_QUEUE_GET		10
 #define DN_CMD_BIND_RX			13
 #define DN_A_QUEUE_ID			1
-#define DN_A_QUEUE_IFINDEX		2
 #define DN_A_QUEUE_TYPE			3
-#define DN_A_QUEUE_IO_URING		6
 #define DN_A_DMABUF_IFINDEX		1
 #define DN_A_DMABUF_QUEUES		2
 #define DN_A_DMABUF_FD			3
@@ -80,28 +77,17 @@ int dn_provider_bind(struct dn_nic *nic, uint32_t page_size, int fd, uint32_t *i
 	return ret;
 }
 
-static int dn_queue_reply(const struct nlmsghdr *nlh, void *arg)
+static int dn_queue_found(const struct devmem_queue_info *info, void *arg)
 {
-	const struct nlattr *attr;
-	bool *ring = arg;
+	const uint32_t *queue = arg;
 
-	mnl_attr_for_each(attr, nlh, sizeof(struct genlmsghdr))
-		*ring |= mnl_attr_get_type(attr) == DN_A_QUEUE_IO_URING;
-	return 0;
+	return info->queue == *queue && info->io_uring;
 }
 
 /* A kernel that does not tell, or a queue that is not there, has none. */
 static bool dn_queue_has_ring(const struct dn_nic *nic, uint32_t queue)
 {
-	struct nlmsghdr *nlh;
-	bool ring = false;
-	char buf[256];
-
-	nlh = devmem_nl_request(nic->netdev, buf, DN_CMD_QUEUE_GET, NLM_F_ACK);
-	mnl_attr_put_u32(nlh, DN_A_QUEUE_IFINDEX, nic->ifindex);
-	mnl_attr_put_u32(nlh, DN_A_QUEUE_TYPE, DN_QUEUE_TYPE_RX);
-	mnl_attr_put_u32(nlh, DN_A_QUEUE_ID, queue);
-	return !devmem_nl_talk(nic->netdev, "queue-get", nlh, dn_queue_reply, &ring) && ring;
+	return devmem_queue_dump(nic->ifindex, dn_queue_found, &queue, 0) > 0;
 }
 
 /* Until no ring of io_uring receives from @queue any more, or -EBUSY. */
